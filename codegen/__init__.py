@@ -1,0 +1,1 @@
+"""From an integer network to a bitstream: representation, passes, plan, lowering and command line."""

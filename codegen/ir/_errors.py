@@ -1,0 +1,31 @@
+"""What can be said to a user, and the small checks that say it."""
+
+from typing import Any
+
+
+class UserError(Exception):
+    """A mistake the user can mend. The message is one or two sentences: subject, rule, offending value, remedy.
+
+    Command lines print it to stderr and exit with status 2.
+    """
+
+
+class IrError(UserError):
+    """An operation, a network, its input or its file breaks a rule of docs/ir.md."""
+
+
+def whole(value: Any, what: str, low: int, high: int) -> int:
+    """Return `value` if it is a Python int in low..high (inclusive); raise IrError, naming `what`, if not."""
+    if type(value) is not int:  # bool is an int to Python, but never a count
+        raise IrError(f"{what} must be an int, not {shown(value)}")
+    if not low <= value <= high:
+        raise IrError(f"{what} must be in {low}..{high}, not {shown(value)}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A short text of any value for use in a message: long ones are cut, and no value makes it fail."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
