@@ -1,0 +1,72 @@
+# Paths here are relative and scripts are started as `$(PY) -m ...`, so that a clone may lie in a folder
+# with spaces in its name.
+
+PYTHON ?= python3
+## recipe to train, build and simulate: a file of model/recipes/, without .toml
+NET ?= digits_w4a4
+## test images that go through the simulated hardware
+IMAGES ?= 16
+## percent of the cycles in which the bench holds input and output back, at random
+STALL ?= 0
+## 1 writes a waveform (slow, large)
+WAVES ?= 0
+
+PY := .venv/bin/python
+READY := .venv/.ready
+APT := sudo apt install python3 python3-venv libpython3.11 g++ make
+stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
+
+.DEFAULT_GOAL := help
+.PHONY: help sim test test-full lint bench venv clean distclean
+
+help: ## show this list
+	@echo "make TARGET [VARIABLE=value ...]"; echo
+	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile; echo
+	@awk '/^## / { text = substr($$0, 4) } \
+	      /^[A-Z]+ \?= / { if (text) printf "  %-6s %s [%s]\n", $$1, text, $$3; text = "" }' Makefile
+
+sim: $(READY) ## train NET if it is not trained yet, build its hardware, simulate it, compare every value
+	@$(PY) -m model train $(NET)
+	@$(PY) -m sim $(NET) --images $(IMAGES) --stall $(STALL) $(if $(filter 1,$(WAVES)),--wave)
+
+test: lint ## lint, types and the quick tests
+	@echo "test     quick tests"
+	@$(PY) -m pytest -m "not slow"
+
+test-full: lint ## lint, types and every test
+	@echo "test     all tests"
+	@$(PY) -m pytest
+
+lint: $(READY) ## ruff and mypy
+	@echo "lint     ruff"
+	@$(PY) -m ruff check --quiet .
+	@echo "lint     mypy"
+	@$(PY) -m mypy
+
+bench: $(READY) ## measure NET: cycles, lane efficiency, simulation speed
+	@$(PY) -m sim.bench $(NET)
+
+venv: $(READY) ## make or repair the environment in .venv, everything pinned in constraints.txt
+
+# A .venv without the stamp was left half made: it is made anew.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || $(call stop,$(PYTHON) is not installed)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    $(call stop,Python 3.11 or newer is needed and $(PYTHON) is "$$($(PYTHON) --version 2>&1)")
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(call stop,$(PYTHON) has no venv module)
+	@command -v g++ >/dev/null || $(call stop,g++ is not installed)
+	@test -e $@ || { echo "venv     .venv, $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
+	@rm -f $@
+	@echo "install  the pinned packages (a few minutes the first time)"
+	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt setuptools
+	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt \
+	    --no-build-isolation -e '.[train,sim,dev]'
+	@$(PY) -m sim.verilator
+	@touch $@
+
+clean: ## remove what was built (build/); trained networks in runs/ stay
+	rm -rf build
+
+distclean: clean ## also remove .venv and every cache; trained networks in runs/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Amaranth components that know no network: streams, arithmetic, memories, layer engines."""

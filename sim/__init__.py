@@ -1,0 +1,1 @@
+"""The benches: drivers, monitors, scoreboards, and the Verilator they run in."""
