@@ -103,8 +103,10 @@ def _units(sources: Mapping[str, list[str]]) -> list[tuple[list[str], list[str]]
 
     The linker keeps the first copy of an inline function, which therefore is an optimised one.
     """
-    hot = sources["classes_fast"] + sources["support_fast"] + sources["user_classes"]
-    cold = sources["classes_slow"] + sources["support_slow"]
+    hot, cold = (
+        [path for kind in kinds for path in sources.get(kind, [])]
+        for kinds in (("classes_fast", "support_fast", "user_classes"), ("classes_slow", "support_slow"))
+    )
     if sum(map(os.path.getsize, hot + cold)) < UNIT_BYTES:
         return [(hot + cold, [])]
     return [(unit, []) for unit in _balanced(hot)] + [(unit, ["-O0"]) for unit in _balanced(cold)]
