@@ -1,0 +1,124 @@
+"""Read-only memories: weights in step order, parameters in channel order."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .counters import LoopNest
+from .streams import beat
+
+__all__ = ["ROM_MODULE", "ROM_VERILOG", "Rom", "SequenceRom", "WeightRom"]
+
+ROM_MODULE = "intandem_rom"
+
+ROM_VERILOG = f"""\
+// A read-only memory whose contents come from a file of hexadecimal words, one a line, row 0 first.
+module {ROM_MODULE} #(
+    parameter WIDTH = 8,
+    parameter DEPTH = 2,
+    parameter FILE = ""
+) (
+    input wire clk,
+    input wire enable,
+    input wire [$clog2(DEPTH)-1:0] address,
+    output reg [WIDTH-1:0] data
+);
+    (* rom_style = "block" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+    initial $readmemh(FILE, memory);
+    always @(posedge clk) if (enable) data <= memory[address];
+endmodule
+"""
+
+
+class Rom(wiring.Component):
+    """``depth`` words of ``width`` bits: ``data`` is ``contents[address]`` one cycle after ``enable``, and stays.
+
+    ``contents``: the words, or the name of a file that holds them in hexadecimal. A file keeps megabytes of weights
+    out of the Verilog text, and new weights need no new Verilog; Amaranth's own simulator needs the words.
+    """
+
+    def __init__(self, width: int, depth: int, contents: Sequence[int] | str):
+        if not isinstance(contents, str) and len(contents) != depth:
+            raise ValueError(f"contents must be {depth} words, not {len(contents)}")
+        self.width, self.depth, self.contents = width, depth, contents
+        super().__init__({
+            "address": In(range(max(2, depth))),
+            "enable": In(1),
+            "data": Out(width),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if isinstance(self.contents, str):
+            m.submodules.rom = Instance(
+                ROM_MODULE, p_WIDTH=self.width, p_DEPTH=max(2, self.depth), p_FILE=self.contents,
+                i_clk=ClockSignal(), i_enable=self.enable, i_address=self.address, o_data=self.data)
+            return m
+        memory = Memory(shape=unsigned(self.width), depth=max(2, self.depth), init=list(self.contents),
+                        attrs={"rom_style": "block"})
+        m.submodules.memory = memory
+        port = memory.read_port()
+        m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable), self.data.eq(port.data)]
+        return m
+
+
+class WeightRom(wiring.Component):
+    """The weights of a matrix-vector unit in the order of its steps, from the first step to the last and again.
+
+    ``parts``: one (width, contents) for each memory; the words of all parts side by side are one step's codes, PE by
+    PE, each PE's SIMD lanes lowest first. ``latency`` cycles from ``step`` to the codes; one step a cycle.
+    """
+
+    latency = 3
+
+    def __init__(self, bits: int, lanes: int, depth: int, parts: Sequence[tuple[int, Sequence[int] | str]]):
+        if sum(width for width, _ in parts) != bits * lanes:
+            raise ValueError(f"parts must be {bits * lanes} bits wide together, not {sum(width for width, _ in parts)}")
+        self.depth, self.parts = depth, tuple(parts)
+        super().__init__({"step": In(1), "codes": Out(beat(bits, lanes))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.counter = counter = LoopNest([self.depth])
+        m.d.comb += counter.step.eq(self.step)
+        read, fetched = Signal(), Signal()
+        m.d.sync += [read.eq(self.step), fetched.eq(read)]
+        words = []
+        for k, (width, contents) in enumerate(self.parts):
+            m.submodules[f"rom_{k}"] = rom = Rom(width, self.depth, contents)
+            m.d.comb += [rom.address.eq(counter.index[0]), rom.enable.eq(self.step)]
+            word = Signal(width, reset_less=True, name=f"word_{k}")
+            with m.If(read):
+                m.d.sync += word.eq(rom.data)
+            words.append(word)
+        codes = Signal.like(self.codes.as_value(), reset_less=True)
+        with m.If(fetched):
+            m.d.sync += codes.eq(Cat(words))
+        m.d.comb += self.codes.eq(codes)
+        return m
+
+
+class SequenceRom(wiring.Component):
+    """Words handed out in turn: ``data`` is the current word, and the next one in the cycle after ``advance``."""
+
+    def __init__(self, width: int, words: Sequence[int]):
+        self.width, self.words = width, tuple(words)
+        super().__init__({"advance": In(1), "data": Out(width)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = len(self.words)
+        if depth == 1:
+            m.d.comb += self.data.eq(self.words[0])
+            return m
+        m.submodules.rom = rom = Rom(self.width, depth, self.words)
+        position, following = Signal(range(depth)), Signal(range(depth))
+        m.d.comb += [
+            following.eq(Mux(self.advance, Mux(position == depth - 1, 0, position + 1), position)),
+            rom.address.eq(following), rom.enable.eq(1), self.data.eq(rom.data),
+        ]
+        m.d.sync += position.eq(following)
+        return m

@@ -1,0 +1,19 @@
+"""What is said when nothing moves any more."""
+
+from collections.abc import Mapping
+
+__all__ = ["Stuck", "stuck_message"]
+
+
+class Stuck(Exception):
+    """Nothing moved for too long: names the streams that are full and those that are empty."""
+
+
+def stuck_message(states: Mapping[str, tuple[bool, bool]], cycle: int) -> str:
+    """``states``: (valid, ready) of each stream when patience ran out."""
+    full = [name for name, (valid, ready) in states.items() if valid and not ready]
+    empty = [name for name, (valid, ready) in states.items() if ready and not valid]
+    idle = [name for name, (valid, ready) in states.items() if not valid and not ready]
+    parts = [f"{words}: {', '.join(names)}" for words, names in
+             (("full (valid, not ready)", full), ("empty (ready, not valid)", empty), ("closed (neither)", idle)) if names]
+    return f"nothing moved up to cycle {cycle}; " + "; ".join(parts)
