@@ -1,8 +1,9 @@
 """One file of integer tensors with a JSON body: safetensors, versioned, with a digest of all it holds.
 
-docs/ir.md describes the format byte by byte. The same body and tensors always give the same bytes.
+docs/ir.md has the format byte by byte. The same body and tensors always give the same bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,61 +20,61 @@ from codegen.ir._errors import IrError, UserError, shown
 
 Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 Tensors = dict[str, Tensor]
+FilePath = str | os.PathLike[str]
 
 VERSION = 1
-_KEY = "intandem"  # the only metadata key: safetensors writes several in random order
-_DTYPES = {"U8": np.dtype(np.uint8), "I64": np.dtype(np.int64)}
-_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_KEY = "intandem"  # the one metadata key: safetensors would write several in random order
+_DTYPES = {np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64"}
 
 
 @dataclass
 class Container:
-    """An opened file: its JSON `body`, and its `tensors`, each of which the reader must take once."""
+    """An opened file: JSON `body` and `tensors`, of which the reader takes each once and then finishes."""
 
     body: dict[str, Any]
     tensors: Tensors
     intact: bool
 
     def take(self, name: str, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
-        """The tensor `name`, which must be there and of `dtype`; raises IrError."""
+        """The tensor `name`; raises IrError if it is missing, taken already or not of `dtype`."""
         if name not in self.tensors:
-            raise IrError(f"the file must hold the tensor '{name}', which is missing")
+            raise IrError(f"the file must hold the tensor '{name}', but does not")
         tensor = self.tensors.pop(name)
         if tensor.dtype != dtype:
             raise IrError(f"the tensor '{name}' must be of dtype {np.dtype(dtype)}, not {tensor.dtype}")
         return tensor
 
     def finish(self) -> None:
-        """Raise IrError if a tensor was not taken, or if the digest does not match what was read."""
-        for name in self.tensors:
-            raise IrError(f"every tensor of the file must be used, but {shown(name)} is not")
+        """Raise IrError if a tensor was not taken, or if what was read does not match its digest."""
+        for name in sorted(self.tensors):
+            raise IrError(f"each tensor of the file must be used, but {shown(name)} is not")
         if not self.intact:
-            raise IrError("its content must match its digest, but does not; it was edited or damaged, write it anew")
+            raise IrError("the content must match its digest, but was edited or damaged; write the file anew")
 
 
-def write_container(path: str | os.PathLike[str], kind: str, body: dict[str, Any], tensors: Tensors) -> None:
-    """Write body (JSON without floats) and tensors (uint8 or int64) atomically; raises UserError if it cannot."""
-    header = {"body": body, "kind": kind, "version": VERSION}
-    text = _canonical({**header, "digest": _digest(header, tensors)})
-    write_atomically(path, to_safetensors(dict(tensors), metadata={_KEY: text}))
+def write_container(path: FilePath, kind: str, body: dict[str, Any], tensors: Tensors) -> None:
+    """Write body (JSON without floats) and tensors atomically; raises UserError if that fails."""
+    header: dict[str, Any] = {"body": body, "kind": kind, "version": VERSION}
+    header["digest"] = _digest(header, tensors)
+    write_atomically(path, to_safetensors(dict(tensors), metadata={_KEY: _canonical(header)}))
 
 
-def read_container(path: str | os.PathLike[str], kind: str) -> Container:
+def read_container(path: FilePath, kind: str) -> Container:
     """Read what `write_container` wrote as `kind`; raises IrError for any other file."""
     text, tensors = _read_safetensors(path)
     header = _parse(text)
+    if type(header.get("version")) is not int or header["version"] != VERSION:
+        raise IrError(f"the format version must be {VERSION}, not {shown(header.get('version'))}")
+    if header.get("kind") != kind:
+        raise IrError(f"the file must hold a {kind}, not {shown(header.get('kind'))}")
     if set(header) != {"body", "digest", "kind", "version"} or type(header["body"]) is not dict:
-        raise IrError("its metadata must hold body, digest, kind and version, and nothing else")
-    if header["version"] != VERSION or type(header["version"]) is not int:
-        raise IrError(f"its format version must be {VERSION}, not {shown(header['version'])}; write it with this release")
-    if header["kind"] != kind:
-        raise IrError(f"it must hold a {kind}, not {shown(header['kind'])}")
+        raise IrError("the metadata must hold body (an object), digest, kind and version, and nothing else")
     digest = header.pop("digest")
     return Container(header["body"], tensors, digest == _digest(header, tensors))
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file whole or not at all: a temporary file in the same folder, fsync, rename. Raises UserError."""
+def write_atomically(path: FilePath, content: bytes) -> None:
+    """Write a file whole or not at all: temporary file in its folder, fsync, rename. Raises UserError."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -83,16 +84,18 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"'{target}' must be a file that can be written, but: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):  # after the rename there is none
+            temporary.unlink()
 
 
-def _read_safetensors(path: str | os.PathLike[str]) -> tuple[str, Tensors]:
+def _read_safetensors(path: FilePath) -> tuple[str, Tensors]:
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
-                raise IrError(f"it must be written by this project, but its metadata has no '{_KEY}'")
+                raise IrError(f"it must be a file of this project, but its metadata has no key '{_KEY}'")
             names: list[str] = file.keys()
             return text, {name: _tensor(file, name) for name in names}
     except SafetensorError as error:
@@ -103,26 +106,26 @@ def _read_safetensors(path: str | os.PathLike[str]) -> tuple[str, Tensors]:
 
 def _tensor(file: Any, name: str) -> Tensor:
     code = file.get_slice(name).get_dtype()
-    if code not in _DTYPES:
-        raise IrError(f"the tensor {shown(name)} must be of type U8 or I64, not {shown(code)}")
+    if code not in _DTYPES.values():
+        raise IrError(f"the tensor {shown(name)} must be of type U8 or I64, not {code}")
     tensor: Tensor = file.get_tensor(name)
     return tensor
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """The JSON object `text`, in the one spelling that `_canonical` gives it: no float, no repeated key."""
+    """The JSON object `text`, which must be spelled as `_canonical` spells it; so no key comes twice."""
     try:
         header = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
         canonical = _canonical(header)
     except (ValueError, RecursionError) as error:
-        raise IrError(f"its metadata must be JSON of this format, but: {error}") from error
+        raise IrError(f"the metadata must be JSON, but: {error}") from error
     if type(header) is not dict or canonical != text:
-        raise IrError("its metadata must be one JSON object with sorted keys and no spaces")
+        raise IrError("the metadata must be one JSON object in ASCII, keys sorted, without spaces")
     return header
 
 
 def _no_float(text: str) -> NoReturn:
-    raise IrError(f"its metadata must hold integers only, not {shown(text)}")
+    raise IrError(f"the metadata must hold no number but integers, not {shown(text)}")
 
 
 def _canonical(value: Any) -> str:
@@ -132,6 +135,6 @@ def _canonical(value: Any) -> str:
 def _digest(header: dict[str, Any], tensors: Tensors) -> str:
     digest = hashlib.sha256(_canonical(header).encode())
     for name, tensor in sorted(tensors.items()):
-        digest.update(_canonical([name, _CODES[tensor.dtype], tensor.shape]).encode())
-        digest.update(np.ascontiguousarray(tensor).data)
+        digest.update(_canonical([name, _DTYPES[tensor.dtype], tensor.shape]).encode())
+        digest.update(tensor.tobytes())
     return digest.hexdigest()

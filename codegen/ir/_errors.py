@@ -1,12 +1,12 @@
-"""What can be said to a user, and the small checks that say it."""
+"""What can be said to a user, and the check that most often says it."""
 
 from typing import Any
 
 
 class UserError(Exception):
-    """A mistake the user can mend. The message is one or two sentences: subject, rule, offending value, remedy.
+    """A mistake that the user can mend: subject, rule, offending value and remedy in one or two sentences.
 
-    Command lines print it to stderr and exit with status 2.
+    Command lines print the message to stderr and exit with status 2.
     """
 
 
@@ -16,8 +16,8 @@ class IrError(UserError):
 
 def whole(value: Any, what: str, low: int, high: int) -> int:
     """Return `value` if it is a Python int in low..high (inclusive); raise IrError, naming `what`, if not."""
-    if type(value) is not int:  # bool is an int to Python, but never a count
-        raise IrError(f"{what} must be an int, not {shown(value)}")
+    if type(value) is not int:  # to Python a bool is an int, but it is never a count
+        raise IrError(f"{what} must be an int, not {shown(value)} of type {type(value).__name__}")
     if not low <= value <= high:
         raise IrError(f"{what} must be in {low}..{high}, not {shown(value)}")
     return value
@@ -27,5 +27,8 @@ def shown(value: Any) -> str:
     """A short text of any value for use in a message: long ones are cut, and no value makes it fail."""
     if isinstance(value, int) and value.bit_length() > 128:
         return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer too long for text, or nesting too deep, further inside
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -19,7 +19,7 @@ class Add(Op):
     arity: ClassVar[int] = 2
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        left, right = self.take(inputs, (1, 3)), inputs[1]
+        left, right = self.first(inputs, 1, 3), inputs[1]
         if left.shape != right.shape:
             raise IrError(f"add must have inputs of equal shape, not {left.shape} and {right.shape}")
         return TensorType(left.shape, left.low + right.low, left.high + right.high)
@@ -38,7 +38,7 @@ class Flatten(Op):
     kind: ClassVar[str] = "flatten"
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        input = self.take(inputs, (3,))
+        input = self.first(inputs, 3)
         return TensorType((input.elements,), input.low, input.high)
 
     def apply(self, *arrays: IntArray) -> IntArray:
@@ -50,12 +50,12 @@ class Flatten(Op):
 
 @dataclass(frozen=True)
 class Argmax(Op):
-    """Index of the largest element of a vector (K,), the lowest index among equals: shape (), range 0..K-1."""
+    """Index of the largest element of a vector (K,), the lowest index among equals: (), range 0..K-1."""
 
     kind: ClassVar[str] = "argmax"
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        return TensorType((), 0, self.take(inputs, (1,)).elements - 1)
+        return TensorType((), 0, self.first(inputs, 1).elements - 1)
 
     def apply(self, *arrays: IntArray) -> IntArray:
         indices: IntArray = np.argmax(arrays[0], axis=-1).astype(np.int64)

@@ -4,20 +4,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from codegen.ir._errors import IrError, shown, whole
 from codegen.ir._op import Op
 from codegen.ir._types import MAX_BITS, IntArray, TensorType, signed_bits
 from codegen.ir._weights import DorefaWeights
 from codegen.ir._window import Pair, check_window, slid, window_text, windows
 
+_COLUMN_ELEMENTS = 1 << 22  # of the windows of one matrix product, each copied out: at most 32 MiB
+
+
+class Layer(Op):
+    """What Conv and Linear share: weights, and accumulators that hold their exact sums."""
+
+    weights: DorefaWeights
+    accumulator_bits: int
+
+    def channel_range(self, input: TensorType) -> tuple[IntArray, IntArray]:
+        """Lowest and highest accumulator of each output channel, int64 (out,), by interval arithmetic."""
+        return self.weights.channel_range(input.low, input.high)
+
+    def check_layer(self, rank: int, form: str) -> None:
+        """Raise IrError unless the fields above are weights of this rank and a width in 1..62."""
+        if not isinstance(self.weights, DorefaWeights):
+            raise IrError(f"the weights of {self.kind} must be DorefaWeights, not {shown(self.weights)}")
+        if len(self.weights.shape) != rank:
+            raise IrError(f"weight codes of {self.kind} must have the shape {form}, not {self.weights.shape}")
+        whole(self.accumulator_bits, "accumulator_bits", 1, MAX_BITS)
+
+    def accumulated(self, shape: tuple[int, ...], input: TensorType) -> TensorType:
+        """Type of the sums; raises IrError, naming the first channel, if one can outgrow its accumulator."""
+        lows, highs = self.channel_range(input)
+        for channel, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
+            if signed_bits(low, high) > self.accumulator_bits:
+                raise IrError(
+                    f"accumulator_bits must hold every sum, but channel {channel} reaches {low}..{high}, "
+                    f"which {self.accumulator_bits} bits do not hold; "
+                    f"this layer needs {self.weights.accumulator_bits(input.low, input.high)}"
+                )
+        return TensorType(shape, int(lows.min()), int(highs.max()))
+
 
 @dataclass(frozen=True)
-class Conv(Op):
-    """Convolution: feature map (H, W, in) to exact sums (H', W', out), H' = (H + 2*padding - ky) // stride + 1.
+class Conv(Layer):
+    """Convolution, (H, W, in) to exact sums (H', W', out) with H' = (H + 2*padding - ky) // stride + 1.
 
     weights: codes (out, ky, kx, in/groups); output channel o reads the input channels of its group,
-    o // (out/groups). stride, padding: (y, x); padding is symmetric, of zeros, smaller than the kernel.
-    accumulator_bits: two's complement width, 1..62, which must hold the range of every output channel.
+    o // (out/groups). stride, padding: (y, x); padding is of zeros, symmetric and below the kernel.
+    accumulator_bits: two's complement width, 1..62, that holds the exact range of every output channel.
     """
 
     kind: ClassVar[str] = "conv"
@@ -28,40 +63,42 @@ class Conv(Op):
     accumulator_bits: int = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        shape = _weight_shape(self.weights, 4, "conv", "(out, ky, kx, in/groups)")
+        self.check_layer(4, "(out, ky, kx, in/groups)")
         check_window(self.kernel, self.stride, self.padding)
-        whole(self.accumulator_bits, "accumulator_bits", 1, MAX_BITS)
-        if whole(self.groups, "groups", 1, shape[0]) and shape[0] % self.groups:
-            raise IrError(f"groups must divide the {shape[0]} output channels, not be {self.groups}")
+        outputs = self.weights.shape[0]
+        if outputs % whole(self.groups, "groups", 1, outputs):
+            raise IrError(f"groups must divide the {outputs} output channels, not be {self.groups}")
 
     @property
     def kernel(self) -> Pair:
         """Kernel size (y, x)."""
         return self.weights.shape[1], self.weights.shape[2]
 
-    def channel_range(self, input: TensorType) -> tuple[IntArray, IntArray]:
-        """Lowest and highest accumulator of each output channel, int64 (out,) each; `DorefaWeights.channel_range`."""
-        return self.weights.channel_range(input.low, input.high)
-
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        input = self.take(inputs, (3,))
+        input = self.first(inputs, 3)
         channels = self.weights.shape[3] * self.groups
         if input.shape[2] != channels:
             raise IrError(
-                f"weights of shape {self.weights.shape} in {self.groups} group(s) must read {channels} input "
-                f"channels, not the {input.shape[2]} of {input.shape}"
+                f"weight codes {self.weights.shape} in {self.groups} group(s) must read {channels} channels, "
+                f"not the {input.shape[2]} of {input.shape}"
             )
         size = slid(input, self.kernel, self.stride, self.padding)
-        return _accumulated((*size, self.weights.shape[0]), self.channel_range(input), self.accumulator_bits)
+        return self.accumulated((*size, self.weights.shape[0]), input)
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        view = windows(arrays[0], self.kernel, self.stride, self.padding, fill=0)
-        n, height, width, channels, ky, kx = view.shape
-        split = view.reshape(n, height, width, self.groups, channels // self.groups, ky, kx)
-        columns = split.transpose(3, 0, 1, 2, 5, 6, 4).reshape(self.groups, n * height * width, -1)
-        sums = self.weights.multiply(columns)  # (groups, n*height*width, out/groups)
-        output: IntArray = sums.transpose(1, 0, 2).reshape(n, height, width, -1)
-        return output
+        maps = self.weights.carry(arrays[0])
+        view = windows(maps, self.kernel, self.stride, self.padding, fill=0)
+        count, height, width, channels, ky, kx = view.shape
+        step = max(1, _COLUMN_ELEMENTS // (height * width * channels * ky * kx))
+        output = np.empty((count, height * width, self.weights.shape[0]), np.int64)
+        for start in range(0, count, step):
+            part = view[start : start + step]
+            split = part.reshape(len(part), height, width, self.groups, channels // self.groups, ky, kx)
+            rows = len(part) * height * width
+            columns = split.transpose(3, 0, 1, 2, 5, 6, 4).reshape(self.groups, rows, -1)
+            sums = self.weights.multiply(columns)  # (groups, rows, out/groups)
+            output[start : start + step] = sums.transpose(1, 0, 2).reshape(len(part), height * width, -1)
+        return output.reshape(count, height, width, -1)
 
     def macs(self, input: TensorType) -> int:
         height, width = slid(input, self.kernel, self.stride, self.padding)
@@ -69,14 +106,15 @@ class Conv(Op):
 
     def describe(self) -> str:
         groups = f" groups {self.groups}" if self.groups != 1 else ""
-        return f"conv {window_text(self.kernel, self.stride, self.padding)}{groups}, {self.weights.bits}-bit weights"
+        geometry = window_text(self.kernel, self.stride, self.padding)
+        return f"conv {geometry}{groups}, {self.weights.bits}-bit weights"
 
 
 @dataclass(frozen=True)
-class Linear(Op):
-    """Matrix product: vector (in,) to exact sums (out,).
+class Linear(Layer):
+    """Matrix product, vector (in,) to exact sums (out,).
 
-    weights: codes (out, in). accumulator_bits: two's complement width, 1..62, which must hold the range of
+    weights: codes (out, in). accumulator_bits: two's complement width, 1..62, that holds the exact range of
     every output channel.
     """
 
@@ -85,47 +123,22 @@ class Linear(Op):
     accumulator_bits: int
 
     def __post_init__(self) -> None:
-        _weight_shape(self.weights, 2, "linear", "(out, in)")
-        whole(self.accumulator_bits, "accumulator_bits", 1, MAX_BITS)
-
-    def channel_range(self, input: TensorType) -> tuple[IntArray, IntArray]:
-        """Lowest and highest accumulator of each output channel, int64 (out,) each; `DorefaWeights.channel_range`."""
-        return self.weights.channel_range(input.low, input.high)
+        self.check_layer(2, "(out, in)")
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        input = self.take(inputs, (1,))
-        if input.shape[0] != self.weights.shape[1]:
-            raise IrError(
-                f"weights of shape {self.weights.shape} must read {self.weights.shape[1]} inputs, "
-                f"not the {input.shape[0]} of {input.shape}"
-            )
-        return _accumulated(self.weights.shape[:1], self.channel_range(input), self.accumulator_bits)
+        input = self.first(inputs, 1)
+        outputs, size = self.weights.shape
+        if input.shape != (size,):
+            raise IrError(f"weight codes {self.weights.shape} must read {size} inputs, not {input.shape[0]}")
+        return self.accumulated((outputs,), input)
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        sums: IntArray = self.weights.multiply(arrays[0][None])[0]
+        sums: IntArray = self.weights.multiply(self.weights.carry(arrays[0])[None])[0]
         return sums
 
     def macs(self, input: TensorType) -> int:
         return self.weights.codes.size
 
     def describe(self) -> str:
-        return f"linear {self.weights.shape[1]} to {self.weights.shape[0]}, {self.weights.bits}-bit weights"
-
-
-def _weight_shape(weights: DorefaWeights, rank: int, kind: str, form: str) -> tuple[int, ...]:
-    if not isinstance(weights, DorefaWeights):
-        raise IrError(f"the weights of {kind} must be DorefaWeights, not {shown(weights)}")
-    if len(weights.shape) != rank:
-        raise IrError(f"the weight codes of {kind} must have the shape {form}, not {weights.shape}")
-    return weights.shape
-
-
-def _accumulated(shape: tuple[int, ...], bounds: tuple[IntArray, IntArray], bits: int) -> TensorType:
-    """Type of exact sums within `bounds` (per channel); raises IrError naming the first channel beyond `bits`."""
-    for channel, (low, high) in enumerate(zip(*(bound.tolist() for bound in bounds))):
-        if signed_bits(low, high) > bits:
-            raise IrError(
-                f"an accumulator of {bits} bits must hold the range of every channel, but channel {channel} reaches "
-                f"{low}..{high}; make accumulator_bits {signed_bits(low, high)} or more"
-            )
-    return TensorType(shape, int(bounds[0].min()), int(bounds[1].max()))
+        outputs, size = self.weights.shape
+        return f"linear {size} to {outputs}, {self.weights.bits}-bit weights"

@@ -15,12 +15,12 @@ from codegen.ir._types import IntArray, TensorType, integers
 
 INPUT = "input"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}")
-_BATCH_ELEMENTS = 1 << 22  # of all nodes together in one batch: 32 MiB, plus the windows of one convolution
+_BATCH_ELEMENTS = 1 << 24  # of all nodes' outputs together: 128 MiB
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operation of the graph: `name` is how others read its output, `inputs` are names of earlier nodes or "input"."""
+    """One operation of the graph. `inputs` are the names of earlier nodes, or "input" for the images."""
 
     name: str
     op: Op
@@ -31,14 +31,14 @@ class Node:
         if not isinstance(self.op, Op):
             raise IrError(f"node '{self.name}' must have an operation of codegen.ir, not {shown(self.op)}")
         if type(self.inputs) is not tuple or not all(type(name) is str for name in self.inputs):
-            raise IrError(f"the inputs of node '{self.name}' must be a tuple of names, not {shown(self.inputs)}")
+            raise IrError(f"node '{self.name}' must read a tuple of names, not {shown(self.inputs)}")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a network comes from: recipe, seed, data set, and how many of its test images each stage got right.
+    """Where a network comes from: recipe, seed, data set, and how many test images each stage gets right.
 
-    Raises IrError unless every count is None or in 0..test_images and the texts are printable, at most 200 long.
+    Raises IrError unless each count is None or in 0..test_images and the texts are printable, of at most 200.
     """
 
     recipe: str
@@ -63,7 +63,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class IntegerNetwork:
-    """A frozen graph of integer operations; the last node is the output. Its run is the golden model.
+    """A frozen graph of integer operations, the last node its output. Running it is the golden model.
 
     Construction checks everything and raises IrError: names are unique and known before use, each operation
     fits its inputs, every range fits its width, and every node but the last is read.
@@ -78,12 +78,13 @@ class IntegerNetwork:
     def __post_init__(self) -> None:
         check_name(self.name, "a network's name")
         if not isinstance(self.input, TensorType) or len(self.input.shape) not in (1, 3):
-            raise IrError(f"a network's input must be a TensorType (H, W, C) or (K,), not {shown(self.input)}")
-        if type(self.nodes) is not tuple or not self.nodes or not all(isinstance(n, Node) for n in self.nodes):
-            raise IrError(f"a network's nodes must be a tuple of one Node or more, not {shown(self.nodes)}")
+            raise IrError(f"a network must read a TensorType of (H, W, C) or (K,), not {shown(self.input)}")
+        nodes = self.nodes
+        if type(nodes) is not tuple or not nodes or not all(isinstance(node, Node) for node in nodes):
+            raise IrError(f"a network's nodes must be a tuple of one Node or more, not {shown(nodes)}")
         if not isinstance(self.provenance, Provenance | None):
             raise IrError(f"provenance must be a Provenance or None, not {shown(self.provenance)}")
-        object.__setattr__(self, "_types", MappingProxyType(_infer(self.input, self.nodes)))
+        object.__setattr__(self, "_types", MappingProxyType(_infer(self.input, nodes)))
 
     @property
     def types(self) -> Mapping[str, TensorType]:
@@ -93,18 +94,18 @@ class IntegerNetwork:
     @property
     def macs(self) -> int:
         """Multiply-accumulates per image."""
-        return sum(node.op.macs(self._types[node.inputs[0]]) for node in self.nodes)
+        return sum(self._macs(node) for node in self.nodes)
 
     def run(self, images: npt.ArrayLike) -> IntArray:
-        """Output of the last node for integers (N, *input.shape) in the input's range: int64 (N, ...).
+        """Output of the last node, int64 (N, ...), for integers (N, *input.shape) in the input's range.
 
-        Runs in batches, so memory grows with N only by the images and the result. Raises IrError for images
-        of another dtype or shape, or with an element out of range.
+        Runs in batches: memory grows with N by the images and the result only. Raises IrError for images of
+        another dtype or shape, or with an element out of range.
         """
         return self._run(images, (self.nodes[-1].name,))[self.nodes[-1].name]
 
     def trace(self, images: npt.ArrayLike) -> dict[str, IntArray]:
-        """As `run`, but the output of every node, by name and in order; all of them are kept, 8 bytes an element."""
+        """As `run`, but the output of every node, by name and in order: 8 bytes an element, so mind N."""
         return self._run(images, tuple(node.name for node in self.nodes))
 
     def _run(self, images: npt.ArrayLike, kept: tuple[str, ...]) -> dict[str, IntArray]:
@@ -119,33 +120,36 @@ class IntegerNetwork:
         return results
 
     def _batches(self, count: int) -> Iterator[slice]:
-        per_image = sum(type.elements for type in self._types.values())
-        step = max(1, _BATCH_ELEMENTS // per_image)
+        step = max(1, _BATCH_ELEMENTS // sum(type.elements for type in self._types.values()))
         return (slice(start, start + step) for start in range(0, count, step))
 
     def _checked(self, images: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
         array = integers(images, "images")
+        if array.ndim == 0 or array.shape[1:] != self.input.shape:
+            expected = ", ".join(["N", *(str(size) for size in self.input.shape)])
+            raise IrError(f"images must have the shape ({expected}), not {array.shape}")
         low, high = self.input.low, self.input.high
-        if array.shape[1:] != self.input.shape or array.ndim == 0:
-            raise IrError(f"images must have the shape (N, {str(self.input.shape)[1:]}, not {array.shape}")
         if array.size and (int(array.min()) < low or int(array.max()) > high):
             raise IrError(f"images must have values in {low}..{high}, not {array.min()}..{array.max()}")
         return array
 
+    def _macs(self, node: Node) -> int:
+        return node.op.macs(self._types[node.inputs[0]])
+
     def __str__(self) -> str:
-        rows = [("node", "operation", "reads", "shape", "range", "bits", "MACs")]
-        rows.append((INPUT, "", "", *_type_cells(self.input), ""))
+        rows = [["node", "operation", "reads", "shape", "range", "bits", "MACs"]]
+        rows.append([INPUT, "", "", *_cells(self.input), ""])
         for node in self.nodes:
-            macs = node.op.macs(self._types[node.inputs[0]])
-            cells = _type_cells(self._types[node.name])
-            rows.append((node.name, node.op.describe(), ", ".join(node.inputs), *cells, f"{macs:,}" if macs else ""))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+            macs = f"{self._macs(node):,}" if self._macs(node) else ""
+            reads = ", ".join(node.inputs)
+            rows.append([node.name, node.op.describe(), reads, *_cells(self._types[node.name]), macs])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
         return "\n".join([f"network {self.name}, {self.macs:,} multiply-accumulates an image", *lines])
 
 
 def check_name(name: Any, what: str) -> None:
-    """Raise IrError unless `name` is a letter or '_' followed by at most 199 letters, digits, '_' or '.'."""
+    """Raise IrError unless `name` is a letter or '_', then at most 199 letters, digits, '_' or '.'."""
     if type(name) is not str or not _NAME.fullmatch(name):
         raise IrError(f"{what} must be a letter or '_', then letters, digits, '_' or '.', not {shown(name)}")
 
@@ -153,25 +157,26 @@ def check_name(name: Any, what: str) -> None:
 def _infer(input: TensorType, nodes: tuple[Node, ...]) -> dict[str, TensorType]:
     """Types of all names, in order; raises IrError, naming the node, where the graph breaks a rule."""
     types = {INPUT: input}
-    unread: dict[str, None] = {}
     for node in nodes:
         if node.name in types:
-            raise IrError(f"each name must be given once, but '{node.name}' is already taken; rename this node")
+            raise IrError(f"each name must be given once, but '{node.name}' is taken; rename the later node")
         for name in node.inputs:
             if name not in types:
-                raise IrError(f"node '{node.name}' must read the input or an earlier node, not the unknown '{name}'")
-            unread.pop(name, None)
+                raise IrError(
+                    f"node '{node.name}' must read the input or an earlier node, not {shown(name)}, "
+                    f"which is neither; known here: {', '.join(types)}"
+                )
         try:
             types[node.name] = node.op.infer([types[name] for name in node.inputs])
         except IrError as error:
             raise IrError(f"node '{node.name}': {error}") from error
-        unread[node.name] = None
-    unread.pop(nodes[-1].name)
-    for name in unread:
-        raise IrError(f"every node but the last must be read by a later one, but '{name}' is not; remove it")
+    read = {name for node in nodes for name in node.inputs}
+    for node in nodes[:-1]:
+        if node.name not in read:
+            raise IrError(f"each node but the last must be read by a later one, but '{node.name}' is not")
     return types
 
 
-def _type_cells(type: TensorType) -> tuple[str, str, str]:
+def _cells(type: TensorType) -> tuple[str, str, str]:
     shape = "x".join(str(size) for size in type.shape) or "1"
     return shape, f"{type.low}..{type.high}", str(type.bits)

@@ -1,34 +1,34 @@
-"""Networks as files. An operation's fields say how it is stored; docs/ir.md has the format."""
+"""Networks as files: an operation is stored by the types of its fields. docs/ir.md has the format."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from os import fspath
 from typing import Any, get_type_hints
 
 import numpy as np
 
-from codegen.ir._container import Container, Tensors, read_container, write_container
+from codegen.ir._container import Container, FilePath, Tensors, read_container, write_container
 from codegen.ir._errors import IrError, shown
 from codegen.ir._joins import Add, Argmax, Flatten
 from codegen.ir._layers import Conv, Linear
-from codegen.ir._network import IntegerNetwork, Node, Provenance
+from codegen.ir._network import IntegerNetwork, Node, Provenance, check_name
 from codegen.ir._op import Op
 from codegen.ir._packing import pack_codes, unpack_codes
 from codegen.ir._pools import AvgPool, MaxPool
 from codegen.ir._requantise import Requantise
-from codegen.ir._types import MAX_ELEMENTS, IntArray, TensorType
+from codegen.ir._types import IntArray, TensorType
 from codegen.ir._weights import DorefaWeights
 from codegen.ir._window import Pair
 
-_OPS: dict[str, type[Op]] = {op.kind: op for op in (Conv, Linear, Requantise, MaxPool, AvgPool, Add, Flatten, Argmax)}
+_OPS = {op.kind: op for op in (Conv, Linear, Requantise, MaxPool, AvgPool, Add, Flatten, Argmax)}
 
 
-def save(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
-    """Write the network to one file, atomically; the same network gives the same bytes. Raises UserError."""
+def save(network: IntegerNetwork, path: FilePath) -> None:
+    """Write the network to one file, atomically; equal networks give equal bytes. Raises UserError."""
     tensors: Tensors = {}
     body = {
-        "input": {**asdict(network.input), "shape": list(network.input.shape)},
+        "input": asdict(network.input),
         "name": network.name,
         "nodes": [_write_node(node, tensors) for node in network.nodes],
         "provenance": asdict(network.provenance) if network.provenance else None,
@@ -36,20 +36,20 @@ def save(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     write_container(path, "network", body, tensors)
 
 
-def load(path: str | os.PathLike[str]) -> IntegerNetwork:
-    """Read a network that `save` wrote. Everything is checked: any other file raises IrError and does nothing else."""
+def load(path: FilePath) -> IntegerNetwork:
+    """Read a network that `save` wrote, and check all of it; any other file raises IrError."""
     try:
         file = read_container(path, "network")
         network = _read_network(file)
         file.finish()
     except IrError as error:
-        raise IrError(f"network file '{os.fspath(path)}': {error}") from error
+        raise IrError(f"network file '{fspath(path)}': {error}") from error
     return network
 
 
 @dataclass(frozen=True)
 class _Codec:
-    """How a field of one type is stored: `write` returns its JSON and may add the tensor; `read` is the inverse."""
+    """How a field of one type is stored: `write` gives JSON and may add a tensor; `read` is the inverse."""
 
     write: Callable[[Any, str, Tensors], Any]
     read: Callable[[Any, str, Container], Any]
@@ -61,12 +61,12 @@ def _write_weights(weights: DorefaWeights, name: str, tensors: Tensors) -> dict[
 
 
 def _read_weights(entry: Any, name: str, file: Container) -> DorefaWeights:
-    stored = _object(entry, name, {"bits", "shape"})
-    shape = _sizes(stored["shape"], f"the shape of {name}")
-    count = math.prod(shape)
-    if min(shape, default=0) < 1 or count > MAX_ELEMENTS:
-        raise IrError(f"the shape of {name} must hold 1..{MAX_ELEMENTS} codes, not be {shown(shape)}")
-    codes = unpack_codes(file.take(name, np.uint8), stored["bits"], count)
+    stored = _object(entry, f"the weights '{name}'", {"bits", "shape"})
+    shape = _sizes(stored["shape"], f"the shape of '{name}'")
+    if min(shape, default=0) < 1:
+        raise IrError(f"the shape of '{name}' must have sizes of at least 1, not {shown(shape)}")
+    # Whatever shape the file claims, only one of exactly the size of the packed tensor is unpacked.
+    codes = unpack_codes(file.take(name, np.uint8), stored["bits"], math.prod(shape))
     return DorefaWeights(codes.reshape(shape), stored["bits"])
 
 
@@ -78,7 +78,7 @@ def _write_array(array: IntArray, name: str, tensors: Tensors) -> list[int]:
 def _read_array(entry: Any, name: str, file: Container) -> IntArray:
     array: IntArray = file.take(name, np.int64)
     if list(array.shape) != entry:
-        raise IrError(f"the tensor '{name}' must have the shape {shown(entry)}, not {array.shape}")
+        raise IrError(f"the tensor '{name}' must have the shape {shown(entry)}, not {list(array.shape)}")
     return array
 
 
@@ -110,28 +110,29 @@ def _read_network(file: Container) -> IntegerNetwork:
     if provenance is not None:
         names = {field.name for field in fields(Provenance)}
         provenance = Provenance(**_object(provenance, "the provenance", names))
-    type = TensorType(_sizes(input["shape"], "the shape of the input"), input["low"], input["high"])
-    return IntegerNetwork(body["name"], type, nodes, provenance)
+    images = TensorType(_sizes(input["shape"], "the shape of the input"), input["low"], input["high"])
+    return IntegerNetwork(body["name"], images, nodes, provenance)
 
 
 def _read_node(entry: Any, file: Container) -> Node:
     kind = entry.get("op") if isinstance(entry, dict) else None
     if not isinstance(kind, str) or kind not in _OPS:
-        raise IrError(f"a node's op must be one of {', '.join(_OPS)}, not {shown(kind)}")
+        raise IrError(f"the op of a node must be one of {', '.join(_OPS)}, not {shown(kind)}")
     codecs = _codecs(_OPS[kind])
-    stored = _object(entry, f"a {kind} node", {"inputs", "name", "op", *codecs})
+    stored = _object(entry, f"a node of op {kind}", {"inputs", "name", "op", *codecs})
     name = stored["name"]
+    check_name(name, "a node's name")
     try:
-        values = {field: codec.read(stored[field], f"{name}.{field}", file) for field, codec in codecs.items()}
-        op = _OPS[kind](**values)
+        parts = {part: codec.read(stored[part], f"{name}.{part}", file) for part, codec in codecs.items()}
+        op = _OPS[kind](**parts)
     except IrError as error:
-        raise IrError(f"node {shown(name)}: {error}") from error
-    return Node(name, op, tuple(_list(stored["inputs"], "inputs")))
+        raise IrError(f"node '{name}': {error}") from error
+    return Node(name, op, tuple(_list(stored["inputs"], f"the inputs of node '{name}'")))
 
 
 def _object(value: Any, what: str, keys: set[str]) -> dict[str, Any]:
     if not isinstance(value, dict) or set(value) != keys:
-        raise IrError(f"{what} must be an object with {', '.join(sorted(keys))}, not {shown(value)}")
+        raise IrError(f"{what} must be an object of {', '.join(sorted(keys))}, not {shown(value)}")
     return value
 
 
@@ -142,8 +143,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _sizes(value: Any, what: str) -> tuple[int, ...]:
-    """A JSON list of ints as a tuple; whether they are good sizes is for the type or operation to say."""
-    sizes = _list(value, what)
-    if not all(type(size) is int for size in sizes):
+    """A JSON list of ints as a tuple; whether they are good sizes, the type or operation says."""
+    if not all(type(size) is int for size in _list(value, what)):
         raise IrError(f"{what} must be a list of integers, not {shown(value)}")
-    return tuple(sizes)
+    return tuple(value)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from codegen.ir._op import Op
 from codegen.ir._types import IntArray, TensorType
@@ -12,14 +13,9 @@ from codegen.ir._window import Pair, check_window, slid, window_text, windows
 
 
 @dataclass(frozen=True)
-class MaxPool(Op):
-    """Largest element of each window: (H, W, C) to (H', W', C), sizes as in Conv.
+class Pool(Op):
+    """What MaxPool and AvgPool share: the windows, (H, W, C) to (H', W', C), sizes as in Conv."""
 
-    kernel, stride, padding: (y, x). Padding never wins: it stands for the lowest code, 0 for unsigned codes,
-    and since it is smaller than the kernel, every window holds a real element too.
-    """
-
-    kind: ClassVar[str] = "max_pool"
     kernel: Pair
     stride: Pair
     padding: Pair = (0, 0)
@@ -27,49 +23,59 @@ class MaxPool(Op):
     def __post_init__(self) -> None:
         check_window(self.kernel, self.stride, self.padding)
 
-    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        input = self.take(inputs, (3,))
-        size = slid(input, self.kernel, self.stride, self.padding)
-        return TensorType((*size, input.shape[2]), input.low, input.high)
+    def pooled(self, input: TensorType) -> tuple[int, int, int]:
+        """Shape of the output; raises IrError if the kernel is larger than the padded input."""
+        return (*slid(input, self.kernel, self.stride, self.padding), input.shape[2])
 
-    def apply(self, *arrays: IntArray) -> IntArray:
-        lowest = int(np.iinfo(np.int64).min)  # below every code, so as good as the lowest code of the input's type
-        largest: IntArray = windows(arrays[0], self.kernel, self.stride, self.padding, lowest).max(axis=(4, 5))
-        return largest
+    def view(self, maps: IntArray, fill: int) -> npt.NDArray[Any]:
+        """The windows of int64 (N, H, W, C), padded with `fill`: (N, H', W', C, ky, kx)."""
+        return windows(maps, self.kernel, self.stride, self.padding, fill)
 
     def describe(self) -> str:
-        return f"max pool {window_text(self.kernel, self.stride, self.padding)}"
+        return f"{self.kind.replace('_', ' ')} {window_text(self.kernel, self.stride, self.padding)}"
 
 
 @dataclass(frozen=True)
-class AvgPool(Op):
-    """Rounded mean of each window, floor((2*sum + n) / (2*n)), n = ky*kx: (H, W, C) to (H', W', C), sizes as in Conv.
+class MaxPool(Pool):
+    """Largest element of each window.
 
-    kernel, stride, padding: (y, x). Padding counts as zeros. An exact half rounds up, as in Requantise.
+    kernel, stride, padding: (y, x). Padding never wins: it stands for the lowest code, 0 for unsigned ones,
+    and as it is below the kernel, every window holds a real element too.
+    """
+
+    kind: ClassVar[str] = "max_pool"
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        input = self.first(inputs, 3)
+        return TensorType(self.pooled(input), input.low, input.high)
+
+    def apply(self, *arrays: IntArray) -> IntArray:
+        lowest = int(np.iinfo(np.int64).min)  # loses to every element, as the lowest code of the type would
+        largest: IntArray = self.view(arrays[0], fill=lowest).max(axis=(4, 5))
+        return largest
+
+
+@dataclass(frozen=True)
+class AvgPool(Pool):
+    """Mean of each window rounded to the nearest, halves up: floor((2*sum + n) / (2*n)), n = ky*kx.
+
+    kernel, stride, padding: (y, x). Padding counts as zeros.
     """
 
     kind: ClassVar[str] = "avg_pool"
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
 
-    def __post_init__(self) -> None:
-        check_window(self.kernel, self.stride, self.padding)
+    @property
+    def area(self) -> int:
+        """Number of elements of a window, n."""
+        return self.kernel[0] * self.kernel[1]
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        input = self.take(inputs, (3,))
-        size = slid(input, self.kernel, self.stride, self.padding)
-        output = TensorType((*size, input.shape[2]), input.low, input.high)
-        if self.padding != (0, 0):
-            output = output.with_zero(output.shape)
-        area = self.kernel[0] * self.kernel[1]
-        TensorType(output.shape, min(0, area * output.low), max(0, area * output.high))  # the sums must fit as well
-        return output
+        input = self.first(inputs, 3)
+        shape = self.pooled(input)
+        mean = TensorType(shape, input.low, input.high) if self.padding == (0, 0) else input.with_zero(shape)
+        TensorType(shape, self.area * mean.low, self.area * mean.high)  # its sum is a tensor too: it must fit
+        return mean
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        area = self.kernel[0] * self.kernel[1]
-        sums: IntArray = windows(arrays[0], self.kernel, self.stride, self.padding, fill=0).sum(axis=(4, 5))
-        return (2 * sums + area) // (2 * area)
-
-    def describe(self) -> str:
-        return f"average pool {window_text(self.kernel, self.stride, self.padding)}"
+        sums: IntArray = self.view(arrays[0], fill=0).sum(axis=(4, 5))
+        return (2 * sums + self.area) // (2 * self.area)

@@ -40,7 +40,7 @@ class TestSet:
 
 
 def save_test_set(test_set: TestSet, path: str | os.PathLike[str]) -> None:
-    """Write the test set to one file, atomically; the same test set gives the same bytes. Raises UserError."""
+    """Write the test set to one file, atomically; equal test sets give equal bytes. Raises UserError."""
     write_container(path, "test set", {}, {"images": test_set.images, "labels": test_set.labels})
 
 

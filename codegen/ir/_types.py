@@ -13,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.uint8]
 
 MAX_ELEMENTS = 1 << 30  # of one tensor: far above any layer, and a bound on what a hostile file can ask for
-MAX_BITS = 62  # of any element, as two's complement: twice an element plus a rounding term still fits int64
+MAX_BITS = 62  # of one element, two's complement: twice the element plus a rounding term still fits int64
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TensorType:
 
     `shape` is (H, W, C) for a feature map, (K,) for a vector, () for a class index. Every element is an
     integer in `low`..`high`, both inclusive and within 62 bits of two's complement.
-    Raises IrError for any other shape or for an empty range.
+    Raises IrError for any other shape, more than 2^30 elements, or an empty range.
     """
 
     shape: tuple[int, ...]
@@ -31,16 +31,15 @@ class TensorType:
 
     def __post_init__(self) -> None:
         if type(self.shape) is not tuple or len(self.shape) not in (0, 1, 3):
-            raise IrError(f"a tensor's shape must be the tuple (H, W, C), (K,) or (), not {shown(self.shape)}")
+            raise IrError(f"a tensor's shape must be a tuple (H, W, C), (K,) or (), not {shown(self.shape)}")
         for size in self.shape:
             whole(size, "each size in a tensor's shape", 1, MAX_ELEMENTS)
-        if self.elements > MAX_ELEMENTS:
-            raise IrError(f"a tensor must have at most {MAX_ELEMENTS} elements, not {self.elements}")
+        whole(self.elements, "the number of elements of a tensor", 1, MAX_ELEMENTS)
         limit = 1 << (MAX_BITS - 1)
         whole(self.low, "the lowest value of a tensor", -limit, limit - 1)
         whole(self.high, "the highest value of a tensor", -limit, limit - 1)
         if self.low > self.high:
-            raise IrError(f"a tensor's range must not be empty, but low {self.low} is above high {self.high}")
+            raise IrError(f"a tensor's range must have low at most high, not {self.low}..{self.high}")
 
     @property
     def elements(self) -> int:
@@ -49,22 +48,22 @@ class TensorType:
 
     @property
     def signed(self) -> bool:
-        """True if a value can be below zero."""
+        """True if an element can be below zero."""
         return self.low < 0
 
     @property
     def bits(self) -> int:
-        """Bits that hold every value: two's complement if `signed`, unsigned if not; at least 1."""
+        """Bits that hold every element: two's complement if `signed`, unsigned if not; at least 1."""
         return signed_bits(self.low, self.high) if self.signed else max(1, self.high.bit_length())
 
     def with_zero(self, shape: tuple[int, ...]) -> "TensorType":
-        """The type of `shape` whose range is this one's stretched to contain 0, as zero padding makes it."""
+        """The type of `shape` with this range stretched to contain 0, as zero padding makes it."""
         return TensorType(shape, min(self.low, 0), max(self.high, 0))
 
 
 def signed_bits(low: int, high: int) -> int:
-    """Smallest two's complement width that holds every integer in low..high."""
-    return max((low if low >= 0 else ~low).bit_length(), (high if high >= 0 else ~high).bit_length()) + 1
+    """Smallest two's complement width, at least 1, that holds every integer in low..high."""
+    return 1 + max((end if end >= 0 else ~end).bit_length() for end in (low, high))
 
 
 def frozen(array: npt.NDArray[Any], dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
@@ -75,7 +74,7 @@ def frozen(array: npt.NDArray[Any], dtype: type[np.integer[Any]]) -> npt.NDArray
 
 
 def integers(array: Any, what: str) -> npt.NDArray[np.integer[Any]]:
-    """`array` as a NumPy array of a NumPy integer dtype; raises IrError, naming `what`, for anything else."""
+    """`array` as a NumPy array, which must be of an integer dtype; raises IrError naming `what`."""
     converted = np.asarray(array)
     if not np.issubdtype(converted.dtype, np.integer):
         raise IrError(f"{what} must be integers, not of dtype {converted.dtype}")

@@ -1,0 +1,293 @@
+"""The two hardware forms of Requantise, the smallest of each by exact integers, and their proof.
+
+The definition and both forms are staircases over the accumulator that never fall. Two of them are equal on
+low..high if and only if, for each level k in 1 .. 2^bits - 1, the first accumulator to reach k is the same.
+docs/numerics.md has the argument. No float takes part.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.ir import Requantise, UserError, signed_bits
+
+IntArray = npt.NDArray[np.int64]
+Stairs = Callable[[IntArray], IntArray]  # accumulators (..., C) to codes
+
+_EXHAUSTIVE = 1 << 20  # accumulators, over all channels, up to which a proof tries every one
+
+
+class RequantiseError(UserError):
+    """A form that differs from its definition, or that does not belong to it."""
+
+
+@dataclass(frozen=True)
+class ScaleForm:
+    """y = clip((multiplier * acc + offset) >> shift, 0, 2^bits - 1), the shift rounding down.
+
+    multiplier (0 or more), offset: one for the whole layer or one a channel; shift (0 or more): one for all.
+    Raises RequantiseError.
+    """
+
+    multiplier: tuple[int, ...]
+    offset: tuple[int, ...]
+    shift: int
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not self.multiplier or len(self.multiplier) != len(self.offset):
+            raise RequantiseError(
+                "a scale form must have one multiplier or more and as many offsets, "
+                f"not {len(self.multiplier)} and {len(self.offset)}"
+            )
+        least = min(*self.multiplier, self.shift)
+        if least < 0:
+            raise RequantiseError(f"a scale form's multipliers and shift must be 0 or more, not {least}")
+
+    @property
+    def channels(self) -> int:
+        """How many channels it tells apart; 1 if it is for the whole layer."""
+        return len(self.multiplier)
+
+    def apply(self, acc: IntArray) -> IntArray:
+        """Codes of accumulators int64 (..., C); C is `channels`, or anything if it is for a whole layer."""
+        reach = max(int(acc.max(initial=0)), -int(acc.min(initial=0)))
+        bound = max(self.multiplier) * reach + max(map(abs, self.offset)) + (1 << self.shift)
+        dtype = np.dtype(np.int64 if bound < 1 << 63 else object)  # Python ints where int64 could overflow
+        scaled = np.array(self.multiplier, dtype) * acc.astype(dtype) + np.array(self.offset, dtype)
+        codes: IntArray = np.clip(scaled >> self.shift, 0, (1 << self.bits) - 1).astype(np.int64)
+        return codes
+
+
+@dataclass(frozen=True)
+class ThresholdForm:
+    """y = number of thresholds at or below acc, of the channel's 2^bits - 1 ascending ones.
+
+    thresholds: one row for the whole layer or one a channel, within 62 bits. Raises RequantiseError.
+    """
+
+    thresholds: tuple[tuple[int, ...], ...]
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not self.thresholds:
+            raise RequantiseError("a threshold form must have one row of thresholds or more, not none")
+        count = (1 << self.bits) - 1
+        for channel, row in enumerate(self.thresholds):
+            if len(row) != count or list(row) != sorted(row):
+                raise RequantiseError(
+                    f"channel {channel}: a threshold form of {self.bits} bits must have {count} thresholds "
+                    f"in ascending order, not {row}"
+                )
+            if signed_bits(row[0], row[-1]) > 62:
+                raise RequantiseError(f"channel {channel}: thresholds must fit in 62 bits, not be {row}")
+
+    @property
+    def channels(self) -> int:
+        """How many channels it tells apart; 1 if it is for the whole layer."""
+        return len(self.thresholds)
+
+    def apply(self, acc: IntArray) -> IntArray:
+        """Codes of accumulators int64 (..., C); C is `channels`, or anything if it is for a whole layer."""
+        if self.channels == 1:
+            return _count_reached(self.thresholds[0], acc)
+        columns = [_count_reached(row, acc[..., channel]) for channel, row in enumerate(self.thresholds)]
+        return np.stack(columns, axis=-1)
+
+
+def _count_reached(row: tuple[int, ...], acc: IntArray) -> IntArray:
+    return np.searchsorted(np.array(row, np.int64), acc, side="right").astype(np.int64)
+
+
+def thresholds(op: Requantise, channel: int) -> list[int]:
+    """First accumulator to reach each level k = 1 .. 2^bits - 1: ceil(((2k - 1)*d - 2*beta) / (2*alpha))."""
+    alpha, beta = (int(array[channel] if array.ndim else array) for array in (op.alpha, op.beta))
+    return [-((2 * beta - (2 * k - 1) * op.divisor) // (2 * alpha)) for k in range(1, 1 << op.bits)]
+
+
+def threshold_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> ThresholdForm:
+    """The thresholds clipped into low..high + 1, which changes no code in low..high.
+
+    low, high: int64 () or (C,), the inclusive range of all accumulators or of each channel's. Where alpha and
+    beta are for the whole layer, so is the form, over the union of the ranges. Raises RequantiseError.
+    """
+    ranges = _ranges(op, low, high)
+    return ThresholdForm(tuple(tuple(_clipped(op, c, *ends)) for c, ends in enumerate(ranges)), op.bits)
+
+
+def scale_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> ScaleForm:
+    """The scale form of the smallest shift that equals the definition on low..high.
+
+    Each multiplier is the smallest at that shift, each offset the one nearest 0 with that multiplier.
+    There always is such a form. low, high and the choice between layer and channels: as for `threshold_form`.
+    """
+    ranges = _ranges(op, low, high)
+    corners = [_corners(_clipped(op, channel, *ends), *ends) for channel, ends in enumerate(ranges)]
+    slopes = [_slopes(*pair) for pair in corners]
+    shift = max(_least_shift(*bounds) for bounds in slopes)
+    multipliers = [_least_multiplier(above, shift) for above, _ in slopes]
+    offsets = [_offset(*pair, m, shift) for pair, m in zip(corners, multipliers, strict=True)]
+    return ScaleForm(tuple(multipliers), tuple(offsets), shift, op.bits)
+
+
+def prove(op: Requantise, form: ScaleForm | ThresholdForm, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
+    """Raise RequantiseError, naming the first channel and accumulator at which form and definition differ.
+
+    low, high: as for `threshold_form`. The proof knows nothing of how the form was found: it runs both, on
+    every accumulator where there are few, else by bisection for the first one to reach each level.
+    """
+    ranges = _ranges(op, low, high)
+    if form.bits != op.bits or form.channels not in (1, len(ranges)):
+        raise RequantiseError(
+            f"a form must be of the {op.bits} bits and {len(ranges)} channel(s) of its operation, "
+            f"not of {form.bits} and {form.channels}"
+        )
+    lows, highs = np.array(ranges, np.int64).T
+    count = int((highs - lows).max()) + 1
+    if count * len(ranges) <= _EXHAUSTIVE:
+        acc = np.minimum(lows + np.arange(count)[:, None], highs)
+    else:
+        acc = _first_difference(op.apply, form.apply, lows, highs, (1 << op.bits) - 1)
+    expected, got = op.apply(acc), form.apply(acc)
+    for channel in np.flatnonzero((expected != got).any(axis=0)):
+        place = int(np.argmax(expected[:, channel] != got[:, channel])), channel
+        raise RequantiseError(
+            f"channel {channel}: the form must give {expected[place]} for acc {acc[place]}, "
+            f"as the definition does, not {got[place]}"
+        )
+
+
+def _ranges(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> list[tuple[int, int]]:
+    """(low, high) for each channel that `op` tells apart: a single one where alpha and beta are scalars."""
+    lows, highs = np.atleast_1d(low), np.atleast_1d(high)
+    channels = max(op.alpha.size, op.beta.size)
+    if lows.ndim > 1 or lows.shape != highs.shape or (op.per_channel and lows.size not in (1, channels)):
+        raise RequantiseError(
+            f"the range of accumulators must have one low and high, or {channels} of each, "
+            f"not shapes {lows.shape} and {highs.shape}"
+        )
+    if not (np.issubdtype(lows.dtype, np.integer) and np.issubdtype(highs.dtype, np.integer)):
+        raise RequantiseError(
+            f"the range of accumulators must be integers, not {lows.dtype} and {highs.dtype}"
+        )
+    if not op.per_channel:
+        lows, highs = lows.min(keepdims=True), highs.max(keepdims=True)
+    ranges = list(zip(*(np.broadcast_to(ends, channels).tolist() for ends in (lows, highs)), strict=True))
+    for channel, (first, last) in enumerate(ranges):
+        if first > last or signed_bits(first, last) > 62:
+            raise RequantiseError(
+                f"channel {channel}: accumulators must have low at most high and fit in 62 bits, "
+                f"not be {first}..{last}"
+            )
+    return ranges
+
+
+def _clipped(op: Requantise, channel: int, low: int, high: int) -> list[int]:
+    return [min(max(first, low), high + 1) for first in thresholds(op, channel)]
+
+
+class _Corners(NamedTuple):
+    """Points of a staircase: accumulators and, at each, a level; arrays of int64 or Python ints."""
+
+    acc: npt.NDArray[Any]
+    level: npt.NDArray[Any]
+
+
+def _corners(firsts: list[int], low: int, high: int) -> tuple[_Corners, _Corners]:
+    """Outer and inner corners of a staircase on low..high, given the first accumulator to reach each level.
+
+    In units of a code, (multiplier * acc + offset) / 2^shift is a line over acc. It serves if and only if
+    it is at or above k at the first accumulator to reach k (outer), and below k one before that (inner).
+    """
+    dtype = np.dtype(np.int64 if signed_bits(low, high) <= 48 else object)  # leaves room for 8-bit levels
+    acc, level = np.array(firsts, dtype), np.arange(1, len(firsts) + 1).astype(dtype)
+    starts, ends = acc > low, acc <= high
+    return _Corners(acc[ends], level[ends]), _Corners(acc[starts] - 1, level[starts])
+
+
+def _slopes(outer: _Corners, inner: _Corners) -> tuple[Fraction | None, Fraction | None]:
+    """The open interval of the slopes of all lines that serve; None for an end without a bound.
+
+    Slope m serves if and only if gap(m) > 0, the room it leaves for the offset:
+    gap(m) = min(k - m*acc over inner corners) - max(k - m*acc over outer corners).
+    gap is concave, and positive at alpha / d, so its two roots bound the interval.
+    """
+    if not (outer.acc.size and inner.acc.size):
+        return None, None
+    return (
+        _root(outer, inner, int(np.argmax(outer.acc)), int(np.argmin(inner.acc)), -1),
+        _root(outer, inner, int(np.argmin(outer.acc)), int(np.argmax(inner.acc)), +1),
+    )
+
+
+def _root(outer: _Corners, inner: _Corners, i: int, j: int, side: int) -> Fraction | None:
+    """Root of gap below (side -1) or above (+1) the slopes that serve, by Newton's method from corners i and j.
+
+    Each step takes the root of the pair of corners that is tightest at the last slope. gap has finitely
+    many such pieces and lies below each, so the steps come nearer from outside and end exactly on the root.
+    """
+    if side * (int(inner.acc[j]) - int(outer.acc[i])) <= 0:
+        return None  # not even the widest pair bounds the slope on this side
+    slope, previous = _pair_root(outer, inner, i, j), None
+    while slope != previous:
+        rise, run = slope.numerator, slope.denominator
+        i = int(np.argmax(run * outer.level - rise * outer.acc))
+        j = int(np.argmin(run * inner.level - rise * inner.acc))
+        slope, previous = _pair_root(outer, inner, i, j), slope
+    return slope
+
+
+def _pair_root(outer: _Corners, inner: _Corners, i: int, j: int) -> Fraction:
+    rise = int(inner.level[j]) - int(outer.level[i])
+    return Fraction(rise, int(inner.acc[j]) - int(outer.acc[i]))
+
+
+def _least_multiplier(above: Fraction | None, shift: int) -> int:
+    """Smallest multiplier, 0 or more, whose slope multiplier / 2^shift is greater than `above`."""
+    return 0 if above is None else max(0, math.floor(above * (1 << shift)) + 1)
+
+
+def _least_shift(above: Fraction | None, below: Fraction | None) -> int:
+    """Smallest shift at which a multiplier, 0 or more, has its slope strictly between the two.
+
+    `below` is positive. Once the two are more than 1 apart in units of 2^-shift, there is one: that bounds
+    the search.
+    """
+    if below is None:
+        return 0
+    width = below - max(above or Fraction(0), Fraction(0))
+    enough = math.floor(1 / width).bit_length()
+    return next(s for s in range(enough + 1) if _least_multiplier(above, s) < below * (1 << s))
+
+
+def _offset(outer: _Corners, inner: _Corners, multiplier: int, shift: int) -> int:
+    """The offset nearest 0 with which the multiplier serves."""
+    least, most = (
+        [(k << shift) - multiplier * acc for acc, k in zip(*map(np.ndarray.tolist, corners), strict=True)]
+        for corners in (outer, inner)
+    )
+    return min([max([0, *least]), *(limit - 1 for limit in most)])
+
+
+def _first_difference(
+    expected: Stairs, got: Stairs, lows: IntArray, highs: IntArray, levels: int
+) -> IntArray:
+    """First accumulator where two staircases differ, or `highs` where they are equal: int64 (1, C)."""
+    first, second = (_first_reaching(stairs, lows, highs, levels) for stairs in (expected, got))
+    return np.where(first != second, np.minimum(first, second), highs).min(axis=0, keepdims=True)
+
+
+def _first_reaching(stairs: Stairs, lows: IntArray, highs: IntArray, levels: int) -> IntArray:
+    """First accumulator in low..high to reach each level, or high + 1: int64 (levels, C), by bisection."""
+    level = np.arange(1, levels + 1)[:, None]
+    first, after = lows + 0 * level, highs + 1 + 0 * level  # the answer is in first..after
+    while (first < after).any():
+        middle = (first + after) >> 1
+        reached = (stairs(np.minimum(middle, highs)) >= level) | (middle > highs)
+        first, after = np.where(reached, first, middle + 1), np.where(reached, middle, after)
+    return first
