@@ -10,10 +10,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from hw.fifo import OutputFifo
-from hw.layers import LayerTiming
 from hw.reduce import Argmax
+from hw.timing import LayerTiming
 
-__all__ = ["LayerCycles", "Prediction", "predict"]
+__all__ = ["LayerCycles", "Prediction", "predict", "steady_interval"]
 
 Times = list[int]
 Process = Generator[tuple[Times, int], None, None]
@@ -55,14 +55,20 @@ class Prediction:
         return self.image_ends[0] + 1
 
     @property
-    def cycles_per_image(self) -> int:
-        """Cycles between the last results of the last two images."""
-        return interval(self.image_ends)
+    def cycles_per_image(self) -> float:
+        """The steady interval between images."""
+        return steady_interval(self.image_ends)
 
 
-def interval(ends: Sequence[int]) -> int:
-    """The steady interval: between the last two images; of a single image, its whole time."""
-    return int(ends[-1] - ends[-2]) if len(ends) > 1 else int(ends[-1]) + 1
+def steady_interval(ends: Sequence[int]) -> float:
+    """Cycles between images, from the ``ends`` of a run: the mean over its second half, when the pipeline is full.
+
+    Of a single image it is its whole time. A whole number unless the end of an image jitters.
+    """
+    if len(ends) == 1:
+        return float(ends[0] + 1)
+    half = (len(ends) - 1) // 2
+    return float(ends[-1] - ends[half]) / (len(ends) - 1 - half)
 
 
 def predict(layers: Sequence[LayerTiming], images: int, *, results: int = 0) -> Prediction:

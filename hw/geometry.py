@@ -142,6 +142,25 @@ class WindowGeometry:
         return ceil_div(self.columns * self.pixel_granules, self.run_banks)
 
     @property
+    def rotates_rows(self) -> bool:
+        """Whether some window starts at another row bank than the first, so that rows must be put in order."""
+        return any(move % self.row_lanes for move in (self.padding[0], self.stride[0], self.image_slots))
+
+    @property
+    def rotates_runs(self) -> bool:
+        """Whether some step starts at another run bank than the first, so that granules must be put in order."""
+        moves = [self.padding[1] * self.pixel_granules]
+        if self.out_columns > 1:
+            moves.append(self.stride[1] * self.pixel_granules)
+        if self.groups > 1:
+            moves += [self.pixel_granules // self.groups, self.pixel_granules]
+        return any(move % self.run_banks for move in moves)
+
+    @property
+    def rotates(self) -> bool:
+        return self.rotates_rows or self.rotates_runs
+
+    @property
     def write_cycles(self) -> int:
         """Cycles that the writer needs for one image when the input never waits."""
         return self.rows * self.columns * self.channels // self.sub_beat

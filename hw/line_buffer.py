@@ -340,11 +340,11 @@ class _Banks(wiring.Component):
         g = self.geometry
         widths = [1, 1, g.row_lanes, g.run_banks, len(self.read.row_bank), len(self.read.run_bank)]
         first, last, row_mask, run_mask, row_bank, run_bank = _split(travelled, widths)
-        rows = _rotate([Cat(row) for row in words], row_bank, _starts_vary(g, rows=True))
+        rows = _rotate([Cat(row) for row in words], row_bank, g.rotates_rows)
         lanes: list[Value] = []
         for t, row in enumerate(rows):
             size = g.granule * self.bits
-            granules = _rotate([row.word_select(k, size) for k in range(g.run_banks)], run_bank, _starts_vary(g, rows=False))
+            granules = _rotate([row.word_select(k, size) for k in range(g.run_banks)], run_bank, g.rotates_runs)
             lanes += [Mux(row_mask[t] & run_mask[k], granule, 0) for k, granule in enumerate(granules)]
         m.d.sync += [self.o.payload.codes.eq(Cat(lanes)), self.o.payload.first.eq(first), self.o.payload.last.eq(last)]
 
@@ -352,17 +352,6 @@ class _Banks(wiring.Component):
 def _split(value: Value, widths: list[int]) -> list[Value]:
     starts = [sum(widths[:k]) for k in range(len(widths))]
     return [value[start:start + width] for start, width in zip(starts, widths, strict=True)]
-
-
-def _starts_vary(geometry: WindowGeometry, *, rows: bool) -> bool:
-    """Whether some step starts at another bank than the first, so that a rotation is needed."""
-    g = geometry
-    if rows:
-        moves = [g.padding[0], g.stride[0], g.image_slots]
-        return any(move % g.row_lanes for move in moves)
-    moves = [g.padding[1] * g.pixel_granules, (g.out_columns > 1) * g.stride[1] * g.pixel_granules,
-             (g.groups > 1) * (g.pixel_granules // g.groups), (g.loops[_KERNEL_COLUMN] > 1) * g.pixel_granules]
-    return any(move % g.run_banks for move in moves)
 
 
 def _rotate(values: list[Value], amount: Value, varies: bool) -> list[Value]:

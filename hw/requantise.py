@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,8 +27,8 @@ class ScaleRequantise(wiring.Component):
     latency = 3
 
     def __init__(self, low: int, high: int, lanes: int, bits: int, multiplier: Sequence[int], offset: Sequence[int], shift: int):
-        if len(multiplier) != len(offset) or min(multiplier) < 1:
-            raise ValueError(f"multiplier must be positive and as many as offsets, not {list(multiplier)}")
+        if len(multiplier) != len(offset) or min(multiplier) < 0:
+            raise ValueError(f"multipliers must not be negative and as many as offsets, not {list(multiplier)}")
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.multiplier, self.offset, self.shift = tuple(multiplier), tuple(offset), shift
         super().__init__(_ports(accumulator(low, high), lanes, bits))
@@ -38,7 +38,7 @@ class ScaleRequantise(wiring.Component):
         top = max(self.multiplier)
         product = accumulator(min(0, self.low) * top, max(0, self.high) * top)
         total = accumulator(min(-1, min(0, self.low) * top + min(0, *self.offset)), max(0, self.high) * top + max(0, *self.offset))
-        factor, addend = unsigned(top.bit_length()), accumulator(min(-1, *self.offset), max(0, *self.offset))
+        factor, addend = accumulator(0, top), accumulator(min(-1, *self.offset), max(0, *self.offset))
         parameters = _parameters(m, self.i.valid, self.lanes, [(factor, self.multiplier), (addend, self.offset)])
 
         multiplied, added = Signal(), Signal()

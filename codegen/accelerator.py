@@ -1,0 +1,132 @@
+"""Lowering: from the plan to Amaranth components, one engine a layer, joined in a chain."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from codegen.ir import DorefaWeights
+from hw.layers import MatrixVectorLayer, PoolLayer, Requantise
+from hw.matrix_vector import ArrayShape
+from hw.reduce import Argmax
+from hw.requantise import ScaleRequantise, ThresholdRequantise
+from hw.streams import tap
+
+from .plan import Form, LayerPlan, Plan
+from .requantise import ScaleForm
+from .stages import MatrixVectorStage
+from .weights import rom_lanes, rom_text, rom_words, weight_steps
+
+__all__ = ["Accelerator", "rom_files"]
+
+Engine = MatrixVectorLayer | PoolLayer | Argmax
+
+
+class Accelerator(wiring.Component):
+    """The whole network: images in on ``i``, the last stage's numbers out on ``o``, both elastic.
+
+    ``inline``: weights stand in the design itself, else in the ROM files of ``rom_files``.
+    ``taps``: every layer's stream can be watched as ``tap_<layer>``, and the first step of each of its windows as
+    ``start_<layer>``.
+    """
+
+    def __init__(self, plan: Plan, *, inline: bool = False, taps: bool = False):
+        self.plan, self.taps = plan, taps
+        self.engines = {layer.stage.name: engine(layer, inline=inline) for layer in plan.layers}
+        first, last = plan.layers[0].stage.name, plan.layers[-1].stage.name
+        ports = {"i": In(self.engines[first].i.signature.flip()), "o": Out(self.engines[last].o.signature)}
+        self.argmax = None
+        if plan.argmax is not None:
+            shape = self.engines[last].payload.elem_shape
+            self.argmax = Argmax(shape, plan.layers[-1].timing.lanes, plan.argmax.source.channels)
+            ports["o"] = Out(self.argmax.o.signature)
+        if taps:
+            ports |= {f"tap_{name}": Out(tap(one.payload)) for name, one in self.engines.items()}
+            ports |= {f"start_{name}": Out(tap(unsigned(1))) for name in self.engines}
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chain: list[Engine] = list(self.engines.values())
+        for name, one in self.engines.items():
+            m.submodules[name] = one
+            if self.taps:
+                self._tap(m, name, one)
+        if self.argmax is not None:
+            m.submodules.argmax = self.argmax
+            chain.append(self.argmax)
+        wiring.connect(m, wiring.flipped(self.i), chain[0].i)
+        for before, after in zip(chain, chain[1:], strict=False):
+            wiring.connect(m, before.o, after.i)
+        wiring.connect(m, chain[-1].o, wiring.flipped(self.o))
+        return m
+
+    def _tap(self, m: Module, name: str, one: MatrixVectorLayer | PoolLayer) -> None:
+        stream, start = getattr(self, f"tap_{name}"), getattr(self, f"start_{name}")
+        m.d.comb += [
+            stream.payload.eq(one.o.payload), stream.valid.eq(one.o.valid), stream.ready.eq(one.o.ready),
+            start.payload.eq(1), start.valid.eq(one.start), start.ready.eq(1),
+        ]
+
+
+def engine(layer: LayerPlan, *, inline: bool) -> MatrixVectorLayer | PoolLayer:
+    """The engine of one layer of the plan."""
+    stage, timing = layer.stage, layer.timing
+    if not isinstance(stage, MatrixVectorStage):
+        return PoolLayer(timing.window, stage.source.bits, timing.fifo_depth)
+    array = array_shape(layer)
+    requantise = None if layer.form is None else _requantise(layer.form, array, timing.lanes)
+    rows = weight_steps(stage.weights.codes, timing.window, layer.fold.pe)
+    parts: list[tuple[int, Sequence[int] | str]] = []
+    for pe, start, end in _rom_parts(layer):
+        contents = rom_words(rows[:, pe, start:end], array.weight_bits) if inline else _rom_name(stage.name, pe, start)
+        parts.append(((end - start) * array.weight_bits, contents))
+    return MatrixVectorLayer(timing.window, array, stage.channels, requantise, parts, timing.fifo_depth)
+
+
+def rom_files(layer: LayerPlan) -> dict[str, bytes]:
+    """The ROM files of a layer by name, relative to the folder of the build; none if it has no weights."""
+    stage = layer.stage
+    if not isinstance(stage, MatrixVectorStage):
+        return {}
+    rows = weight_steps(stage.weights.codes, layer.timing.window, layer.fold.pe)
+    return {_rom_name(stage.name, pe, start): rom_text(rows[:, pe, start:end], stage.weights.bits)
+            for pe, start, end in _rom_parts(layer)}
+
+
+def _rom_parts(layer: LayerPlan) -> list[tuple[int, int, int]]:
+    """(PE, first lane, end lane) of every ROM of a layer."""
+    assert isinstance(layer.stage, MatrixVectorStage)
+    lanes = rom_lanes(layer.fold.simd, layer.stage.weights.bits)
+    return [(pe, start, end) for pe in range(layer.fold.pe) for start, end in lanes]
+
+
+def _rom_name(stage: str, pe: int, lane: int) -> str:
+    return f"rom/{stage}.pe{pe}.lane{lane}.hex"
+
+
+def array_shape(layer: LayerPlan) -> ArrayShape:
+    """The widths of a matrix-vector unit, from interval arithmetic over the layer's real weights."""
+    stage = layer.stage
+    assert isinstance(stage, MatrixVectorStage)
+    high = stage.source.high
+    low, top = stage.accumulators()
+    raw = _raw_sums(stage.weights) * high
+    total = int(np.prod(stage.weights.codes.shape[1:])) * high
+    return ArrayShape(layer.fold.pe, layer.fold.simd, stage.weights.bits, stage.source.bits, raw, total,
+                      int(low.min()), int(top.max()))
+
+
+def _raw_sums(weights: DorefaWeights) -> int:
+    """The largest sum of weight codes over the output channels."""
+    codes: NDArray[np.int64] = weights.codes.reshape(len(weights.codes), -1).astype(np.int64)
+    return int(codes.sum(axis=1).max())
+
+
+def _requantise(form: Form, array: ArrayShape, lanes: int) -> Requantise:
+    if isinstance(form, ScaleForm):
+        return ScaleRequantise(array.low, array.high, lanes, form.bits, form.multiplier, form.offset, form.shift)
+    return ThresholdRequantise(array.low, array.high, lanes, form.bits, form.thresholds)

@@ -1,0 +1,151 @@
+"""The plan: everything about the hardware that is decided, and nothing that is Amaranth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from codegen.ir import IntegerNetwork, UserError
+from hw.requantise import ScaleRequantise, ThresholdRequantise
+from hw.streams import accumulator
+from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
+
+from .beats import BeatFormat
+from .cycles import Prediction, predict
+from .fold import Fold, window
+from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
+from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
+
+__all__ = ["Form", "LayerPlan", "Plan", "requantise_forms", "size"]
+
+Form = ScaleForm | ThresholdForm
+
+STEADY_IMAGES = 4
+"""Images a layer after whose first half the interval between images is taken to be steady."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """An engine with weights or a pool: its stage, its fold, its sizes, and its requantisation if it has one."""
+
+    stage: MatrixVectorStage | PoolStage
+    fold: Fold
+    timing: LayerTiming
+    form: Form | None
+
+    @property
+    def lanes(self) -> int:
+        """Multiplying lanes."""
+        return self.fold.lanes if isinstance(self.stage, MatrixVectorStage) else 0
+
+    @property
+    def format(self) -> BeatFormat:
+        """The beats that leave the layer."""
+        shape = accumulator(self.stage.result.low, self.stage.result.high)
+        return BeatFormat(self.timing.lanes, shape.width, shape.signed)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All engines of an accelerator, in order; ``argmax`` is the last one where the network ends in a class."""
+
+    network: str
+    macs: int
+    layers: tuple[LayerPlan, ...]
+    argmax: ArgmaxStage | None
+
+    @property
+    def lanes(self) -> int:
+        return sum(layer.lanes for layer in self.layers)
+
+    @property
+    def input(self) -> BeatFormat:
+        window = self.layers[0].timing.window
+        return BeatFormat(window.in_lanes, self.layers[0].stage.source.bits)
+
+    @property
+    def output(self) -> BeatFormat:
+        if self.argmax is None:
+            return self.layers[-1].format
+        return BeatFormat(1, max(1, (self.argmax.source.channels - 1).bit_length()))
+
+    @property
+    def pace(self) -> int:
+        """Cycles of the slowest layer: no plan with these folds has images closer together."""
+        return max(max(layer.timing.window.steps, layer.timing.window.write_cycles) for layer in self.layers)
+
+    def predict(self, images: int) -> Prediction:
+        """The cycles of every event of a run of ``images`` back to back."""
+        results = 0
+        if self.argmax is not None:
+            results = -(-self.argmax.source.channels // self.layers[-1].timing.lanes)
+        return predict([layer.timing for layer in self.layers], images, results=results)
+
+    def cycles_per_image(self) -> float:
+        """The steady interval between images."""
+        return self.predict(STEADY_IMAGES * len(self.layers)).cycles_per_image
+
+    def lane_efficiency(self, cycles_per_image: float) -> float:
+        """The share of multiplying lanes that does useful work: MACs / (cycles between images x lanes)."""
+        return self.macs / (cycles_per_image * self.lanes)
+
+
+def requantise_forms(stages: Sequence[Stage]) -> dict[str, Form]:
+    """For each stage that requantises its cheaper hardware form, proven equal to the definition where it is used."""
+    forms: dict[str, Form] = {}
+    for stage in stages:
+        if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
+            low, high = stage.accumulators()
+            candidates = [scale_form(stage.requantise, low, high), threshold_form(stage.requantise, low, high)]
+            forms[stage.name] = min(candidates, key=lambda form: form_cost(form, int(low.min()), int(high.max())))
+            prove(stage.requantise, forms[stage.name], low, high)
+    return forms
+
+
+def form_cost(form: Form, low: int, high: int) -> int:
+    """Bits of logic a lane: a multiplier's partial products, or the comparators."""
+    width = accumulator(low, high).width
+    if isinstance(form, ScaleForm):
+        return width * max(form.multiplier).bit_length() + width
+    return width * len(form.thresholds[0])
+
+
+def size(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form]) -> Plan:
+    """Chooses what follows from the folds: stream widths, rows of memory, FIFO depths.
+
+    Line buffers get more rows until no layer waits for another in steady state, or more rows do not help.
+    """
+    plans: list[Plan] = []
+    for factor in (2, 3, 4):
+        plans.append(_sized(network, stages, folds, forms, factor))
+        if plans[-1].cycles_per_image() <= plans[-1].pace:
+            return plans[-1]
+    return min(plans, key=Plan.cycles_per_image)
+
+
+def _sized(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form],
+           factor: int) -> Plan:
+    layers: list[LayerPlan] = []
+    argmax = None
+    lanes = stages[0].source.channels
+    for stage in stages:
+        if isinstance(stage, ArgmaxStage):
+            argmax = stage
+        elif isinstance(stage, MatrixVectorStage | PoolStage):
+            layers.append(_layer(stage, folds[stage.name], lanes, factor, forms.get(stage.name)))
+            lanes = layers[-1].timing.lanes
+    if not layers:
+        raise UserError(f"network '{network.name}' must have a layer before its argmax")
+    return Plan(network.name, network.macs, tuple(layers), argmax)
+
+
+def _layer(stage: MatrixVectorStage | PoolStage, fold: Fold, lanes: int, factor: int, form: Form | None) -> LayerPlan:
+    least = window(stage, fold, lanes).least_rows
+    rows = fold.row_lanes * -(-factor * least // fold.row_lanes)
+    sliding = window(stage, fold, lanes, buffer_rows=rows)
+    if isinstance(stage, PoolStage):
+        return LayerPlan(stage, fold, pool_timing(sliding), None)
+    latency = 0 if form is None else _latency(form)
+    return LayerPlan(stage, fold, matrix_vector_timing(sliding, fold.pe, stage.channels, latency), form)
+
+
+def _latency(form: Form) -> int:
+    return ScaleRequantise.latency if isinstance(form, ScaleForm) else ThresholdRequantise.latency
