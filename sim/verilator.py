@@ -67,7 +67,8 @@ def verilate(
 ) -> Path:
     """Translate Verilog, compile it, link it with cocotb; return the simulator `directory`/`top`.
 
-    `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` to every call of g++.
+    `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` to every call of g++. cocotb
+    sees what a `public_flat_rw` line of a `.vlt` file names; without one, not even the ports of `top`.
     Only what changed since the last call with the same `directory` is compiled. cocotb's runner takes the
     result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory, ...)`.
 
