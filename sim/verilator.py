@@ -67,8 +67,8 @@ def verilate(
 ) -> Path:
     """Translate Verilog, compile it, link it with cocotb; return the simulator `directory`/`top`.
 
-    `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` to every call of g++. cocotb
-    sees what a `public_flat_rw` line of a `.vlt` file names; without one, not even the ports of `top`.
+    `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` (not `-CFLAGS`) to g++.
+    cocotb sees what a `public_flat_rw` line of a `.vlt` file names; without one, not even the ports of `top`.
     Only what changed since the last call with the same `directory` is compiled. cocotb's runner takes the
     result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory, ...)`.
 
@@ -79,10 +79,10 @@ def verilate(
     how = ["--cc", "--exe", "--vpi", "--make", "json", "--prefix", "Vtop", "--Mdir", str(directory)]
     _call([str(launcher()), *how, "--top-module", top, *options, *map(str, sources), str(bench)])
     plan = json.loads((directory / "Vtop.json").read_text())
-    compiler = [*_compiler(plan["options"], plan["system"]["verilator_root"]), *flags]
-    compiler_here = [*compiler, f"-I{directory}"]
-    jobs = [(paths, [*compiler_here, *extra], directory) for paths, extra in _units(plan["sources"])]
-    jobs += [([path], compiler, RUNTIME) for path in plan["sources"]["global"]]
+    compiler = _compiler(plan["options"], plan["system"]["verilator_root"])
+    design = [*compiler, f"-I{directory}", *flags]
+    jobs = [(paths, [*design, *extra], directory) for paths, extra in _units(plan["sources"])]
+    jobs += [([path], [*compiler, "-O2"], RUNTIME) for path in plan["sources"]["global"]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: _compile(*job), jobs))
     for stale in set(directory.glob("*.o")) - set(objects):
