@@ -226,10 +226,10 @@ def _slopes(outer: _Corners, inner: _Corners) -> tuple[Fraction | None, Fraction
 
 
 def _root(outer: _Corners, inner: _Corners, i: int, j: int, side: int) -> Fraction | None:
-    """Root of gap below (side -1) or above (+1) the slopes that serve, by Newton's method from corners i and j.
+    """Root of gap below (side -1) or above (+1) the slopes that serve, by Newton from corners i and j.
 
     Each step takes the root of the pair of corners that is tightest at the last slope. gap has finitely
-    many such pieces and lies below each, so the steps come nearer from outside and end exactly on the root.
+    many such pieces and lies below each, so the steps come nearer from outside and end on the root itself.
     """
     if side * (int(inner.acc[j]) - int(outer.acc[i])) <= 0:
         return None  # not even the widest pair bounds the slope on this side

@@ -1,5 +1,6 @@
 """The operations that only join, reshape or choose."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -42,7 +43,8 @@ class Flatten(Op):
         return TensorType((input.elements,), input.low, input.high)
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        return arrays[0].reshape(len(arrays[0]), -1)
+        count, *shape = arrays[0].shape
+        return arrays[0].reshape(count, math.prod(shape))
 
     def describe(self) -> str:
         return "flatten"

@@ -25,6 +25,10 @@ class Layer(Op):
         """Lowest and highest accumulator of each output channel, int64 (out,), by interval arithmetic."""
         return self.weights.channel_range(input.low, input.high)
 
+    def widths(self) -> str:
+        """The widths of weights and accumulators in a few words."""
+        return f"{self.weights.bits}-bit weights, {self.accumulator_bits}-bit sums"
+
     def check_layer(self, rank: int, form: str) -> None:
         """Raise IrError unless the fields above are weights of this rank and a width in 1..62."""
         if not isinstance(self.weights, DorefaWeights):
@@ -90,15 +94,15 @@ class Conv(Layer):
         view = windows(maps, self.kernel, self.stride, self.padding, fill=0)
         count, height, width, channels, ky, kx = view.shape
         step = max(1, _COLUMN_ELEMENTS // (height * width * channels * ky * kx))
-        output = np.empty((count, height * width, self.weights.shape[0]), np.int64)
+        output = np.empty((count, height, width, self.weights.shape[0]), np.int64)
         for start in range(0, count, step):
             part = view[start : start + step]
             split = part.reshape(len(part), height, width, self.groups, channels // self.groups, ky, kx)
             rows = len(part) * height * width
             columns = split.transpose(3, 0, 1, 2, 5, 6, 4).reshape(self.groups, rows, -1)
             sums = self.weights.multiply(columns)  # (groups, rows, out/groups)
-            output[start : start + step] = sums.transpose(1, 0, 2).reshape(len(part), height * width, -1)
-        return output.reshape(count, height, width, -1)
+            output[start : start + step] = sums.transpose(1, 0, 2).reshape(len(part), height, width, -1)
+        return output
 
     def macs(self, input: TensorType) -> int:
         height, width = slid(input, self.kernel, self.stride, self.padding)
@@ -107,7 +111,7 @@ class Conv(Layer):
     def describe(self) -> str:
         groups = f" groups {self.groups}" if self.groups != 1 else ""
         geometry = window_text(self.kernel, self.stride, self.padding)
-        return f"conv {geometry}{groups}, {self.weights.bits}-bit weights"
+        return f"conv {geometry}{groups}, {self.widths()}"
 
 
 @dataclass(frozen=True)
@@ -141,4 +145,4 @@ class Linear(Layer):
 
     def describe(self) -> str:
         outputs, size = self.weights.shape
-        return f"linear {size} to {outputs}, {self.weights.bits}-bit weights"
+        return f"linear {size} to {outputs}, {self.widths()}"

@@ -32,9 +32,7 @@ def slid(input: TensorType, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
     return (height - kernel[0]) // stride[0] + 1, (width - kernel[1]) // stride[1] + 1
 
 
-def windows(
-    maps: npt.NDArray[Any], kernel: Pair, stride: Pair, padding: Pair, fill: int
-) -> npt.NDArray[Any]:
+def windows(maps: npt.NDArray[Any], kernel: Pair, stride: Pair, padding: Pair, fill: int) -> npt.NDArray[Any]:
     """Maps (N, H, W, C), padded with `fill`, as a view of their windows: (N, H', W', C, ky, kx)."""
     if padding != (0, 0):
         maps = np.pad(maps, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)), constant_values=fill)
