@@ -1,34 +1,37 @@
-"""The bench on Amaranth's own simulator: slow, nothing to compile, for small designs."""
+"""The bench on Amaranth's own simulator, for small designs."""
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from amaranth.lib import wiring
 from amaranth.sim import Simulator, SimulatorContext
 from numpy.typing import NDArray
 
-from .ports import Direction, Record, Stall, StreamPort, StreamRecord, stream_ports
+from .ports import NO_STALL, Direction, Record, Stall, StreamPort, StreamRecord, stream_ports
 from .watchdog import Stuck, stuck_message
 
-__all__ = ["run"]
+__all__ = ["AmaranthBench"]
 
 
-def run(component: wiring.Component, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int],
-        *, stall: Stall = Stall(), patience: int = 5000) -> Record:
-    """Feeds every input, drains every output until ``expected`` beats have left each, and records all streams.
+@dataclass(frozen=True)
+class AmaranthBench:
+    """A ``Bench`` on Amaranth's own simulator: nothing to compile, a few thousand cycles a second at best."""
 
-    ``feeds``: beats (beats, lanes) for each input stream. ``patience``: cycles without any beat before ``Stuck`` is raised.
-    """
-    bench = _Bench(component, feeds, expected, stall, patience)
-    simulator = Simulator(component)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench.run)
-    simulator.run()
-    return bench.record()
+    component: wiring.Component
+
+    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
+            stall: Stall = NO_STALL, patience: int = 10_000) -> Record:
+        run = _Run(self.component, feeds, expected, stall, patience)
+        simulator = Simulator(self.component)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(run.run)
+        simulator.run()
+        return run.record()
 
 
-class _Bench:
+class _Run:
     """Looks at every stream once a cycle, before the clock edge, then chooses what the next cycle brings."""
 
     def __init__(self, component: wiring.Component, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int],

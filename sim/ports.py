@@ -1,7 +1,9 @@
 """What a bench sees of a design: its streams, how their beats are made up, and what moved on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from codegen.beats import BeatFormat
 
-__all__ = ["Direction", "Record", "Stall", "StreamPort", "StreamRecord", "stream_ports"]
+__all__ = ["Bench", "Direction", "Record", "Stall", "StreamPort", "StreamRecord", "stream_ports"]
 
 
 class Direction(Enum):
@@ -52,6 +54,19 @@ class StreamRecord:
 
 Record = dict[str, StreamRecord]
 """The streams of a run by name; cycle 0 is the first in which the bench offers a beat."""
+
+NO_STALL = Stall()
+
+
+class Bench(Protocol):
+    """Something that a design stands in: it puts beats into every input and takes them from every output."""
+
+    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
+            stall: Stall = NO_STALL, patience: int = 10_000) -> Record:
+        """Runs from reset until ``expected`` beats have left each output, and records all streams.
+
+        ``feeds``: beats (beats, lanes) for each input. Raises ``Stuck`` when nothing moved for ``patience`` cycles.
+        """
 
 
 def stream_ports(component: wiring.Component) -> list[StreamPort]:

@@ -1,0 +1,153 @@
+"""The bench on Verilator under cocotb, for anything that a file of Verilog describes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cocotb_tools.runner import get_runner
+from numpy.typing import NDArray
+
+from codegen.ir import UserError
+
+from .harness import BENCH_SOURCE, TOP, harness_text, visible_signals
+from .ports import NO_STALL, Record, Stall, StreamPort, StreamRecord
+from .scoreboard import Difference, Expectation
+from .verilator import verilate
+from .watchdog import Stuck
+
+__all__ = ["ProtocolError", "Verdict", "VerilatorBench", "read_record"]
+
+CACHE = Path("build/verilator")
+"""Compiled models, by the content of what they were compiled from."""
+
+_OPTIONS = ("-O3", "--no-public-flat-rw", "-fdfg-synthesize-all", "--no-timing", "--noassert", "--x-assign", "fast",
+            "--x-initial", "fast", "-Wno-fatal", "-Wno-lint")
+_FLAGS = ("-O2", "-march=native")
+
+
+class ProtocolError(Exception):
+    """A stream took back or changed what it had offered."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the scoreboard in the simulation found: differences in values, and in cycles if any were predicted."""
+
+    values: tuple[Difference, ...] = ()
+    cycles: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class VerilatorBench:
+    """A ``Bench`` around the module ``top`` of ``sources``, whose ROM files lie below ``folder``.
+
+    What a run reads and writes lies in ``folder/sim``. ``waves`` writes ``folder/dump.fst``, ten times slower.
+    """
+
+    top: str
+    sources: tuple[Path, ...]
+    ports: tuple[StreamPort, ...]
+    folder: Path
+    waves: bool = False
+
+    def compile(self) -> Path:
+        """The compiled model; made only if none of this content is there."""
+        harness = harness_text(self.top, self.ports)
+        options = [*_OPTIONS, *(["--trace-fst"] if self.waves else [])]
+        digest = hashlib.sha256(repr([harness, options, _FLAGS, BENCH_SOURCE.read_bytes(),
+                                      *(source.read_bytes() for source in self.sources)]).encode()).hexdigest()
+        directory = CACHE / f"{self.top}-{digest[:16]}"
+        if not (directory / TOP).exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "bench.sv").write_text(harness)
+            (directory / "visible.vlt").write_text(visible_signals())
+            sources = [directory / "visible.vlt", BENCH_SOURCE, directory / "bench.sv", *self.sources]
+            verilate(sources, TOP, directory, options=options, flags=_FLAGS)
+        return directory
+
+    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
+            stall: Stall = NO_STALL, patience: int = 10_000, expectations: Sequence[Expectation] = (),
+            predicted: Mapping[str, Sequence[int]] | None = None) -> Record:
+        """As ``Bench.run``; the simulation itself compares with ``expectations`` and ``predicted``: see ``verdict``."""
+        directory = self.compile()
+        folder = self.folder / "sim"
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.iterdir():
+            stale.unlink()
+        for name, beats in feeds.items():
+            _write_lines(folder / f"{name}.in", self._port(name).format.to_hex(beats))
+        self._write_orders(folder, expected, expectations, predicted or {})
+        plusargs = [f"+stall={round(stall.probability * 2**32)}", f"+seed={stall.seed}", f"+patience={patience}"]
+        plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]
+        self._simulate(directory, plusargs)
+        return read_record(self.folder, self.ports)
+
+    def _port(self, name: str) -> StreamPort:
+        return next(port for port in self.ports if port.name == name)
+
+    def _write_orders(self, folder: Path, expected: Mapping[str, int], expectations: Sequence[Expectation],
+                      predicted: Mapping[str, Sequence[int]]) -> None:
+        for expectation in expectations:
+            np.save(folder / f"{expectation.stream}.expected.npy", expectation.values)
+        for name, cycles in predicted.items():
+            np.save(folder / f"{name}.predicted.npy", np.asarray(cycles, dtype=np.int64))
+        orders = {
+            "ports": [[port.name, port.direction.value, port.format.lanes, port.format.bits, port.format.signed]
+                      for port in self.ports],
+            "expected": dict(expected),
+            "expectations": [[expectation.stream, expectation.layer] for expectation in expectations],
+            "predicted": list(predicted),
+        }
+        (folder / "orders.json").write_text(json.dumps(orders))
+
+    def _simulate(self, directory: Path, plusargs: Sequence[str]) -> None:
+        folder = self.folder / "sim"
+        log = folder / "cocotb.log"
+        get_runner("verilator").test(
+            "sim.cocotb_bench", TOP, hdl_toplevel_lang="verilog", build_dir=directory, test_dir=self.folder,
+            results_xml=os.path.abspath(folder / "results.xml"), plusargs=list(plusargs), waves=self.waves, log_file=log)
+        if not (folder / "verdict.json").exists():
+            raise UserError(f"the simulation ended without a verdict; its log is {log}")
+        told = json.loads((folder / "verdict.json").read_text())
+        if told["stuck"]:
+            raise Stuck(told["stuck"])
+        if told["broken"]:
+            raise ProtocolError(f"valid fell or the payload changed before ready, on {', '.join(told['broken'])}")
+
+    def verdict(self) -> Verdict:
+        """What the last run's comparison found."""
+        told = json.loads((self.folder / "sim" / "verdict.json").read_text())
+        return Verdict(tuple(Difference(*row) for row in told["values"]), tuple(Difference(*row) for row in told["cycles"]))
+
+
+def read_record(folder: Path, ports: Sequence[StreamPort]) -> Record:
+    """What the probes of a run wrote down."""
+    return {port.name: _read_stream(folder / "sim" / f"{port.name}.out", port) for port in ports}
+
+
+def _read_stream(path: Path, port: StreamPort) -> StreamRecord:
+    length = 8 + 1 + port.format.digits + 1
+    content = path.read_bytes()
+    moved = content[:content.index(b"end")]
+    lines = np.frombuffer(moved, dtype=np.uint8).reshape(-1, length)
+    shifts = np.arange(28, -4, -4, dtype=np.int64)
+    digits = lines[:, :8].astype(np.int64)
+    cycles = (np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0")) << shifts).sum(axis=1)
+    return StreamRecord(cycles, port.format.from_hex(lines[:, 9:9 + port.format.digits]))
+
+
+def end_states(folder: Path, ports: Sequence[StreamPort]) -> dict[str, tuple[bool, bool, bool]]:
+    """(valid, ready, broken) of each stream when the run ended."""
+    states = {}
+    for port in ports:
+        flags = (folder / "sim" / f"{port.name}.out").read_text().rsplit("end ", 1)[1]
+        states[port.name] = (flags[0] == "1", flags[1] == "1", flags[2] == "1")
+    return states
+
+
+def _write_lines(path: Path, digits: NDArray[np.uint8]) -> None:
+    path.write_bytes(np.append(digits, np.full((len(digits), 1), ord("\n"), np.uint8), axis=1).tobytes())
