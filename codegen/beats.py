@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BeatFormat"]
+__all__ = ["BeatFormat", "lines"]
 
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
@@ -56,3 +56,8 @@ class BeatFormat:
     def signed_codes(self, lanes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Two's complement of ``bits`` bits as signed numbers, if the format is signed."""
         return np.where(lanes >> (self.bits - 1) & 1, lanes - (1 << self.bits), lanes) if self.signed else lanes
+
+
+def lines(digits: NDArray[np.uint8]) -> bytes:
+    """Rows of ASCII digits (rows, digits) as text, one row a line."""
+    return np.append(digits, np.full((len(digits), 1), ord("\n"), np.uint8), axis=1).tobytes()

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from hw.geometry import WindowGeometry
 
-from .beats import BeatFormat
+from .beats import BeatFormat, lines
 
 __all__ = ["MAX_ROM_WIDTH", "rom_lanes", "rom_text", "weight_steps"]
 
@@ -36,9 +36,7 @@ def rom_lanes(simd: int, bits: int) -> list[tuple[int, int]]:
 
 def rom_text(rows: NDArray[np.uint8], bits: int) -> bytes:
     """Rows (steps, lanes) of codes as the text of a ROM file: one hexadecimal word a line."""
-    form = BeatFormat(rows.shape[1], bits)
-    digits = form.to_hex(rows.astype(np.int64))
-    return np.append(digits, np.full((len(rows), 1), ord("\n"), np.uint8), axis=1).tobytes()
+    return lines(BeatFormat(rows.shape[1], bits).to_hex(rows.astype(np.int64)))
 
 
 def rom_words(rows: NDArray[np.uint8], bits: int) -> list[int]:

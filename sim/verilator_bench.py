@@ -11,6 +11,7 @@ import numpy as np
 from cocotb_tools.runner import get_runner
 from numpy.typing import NDArray
 
+from codegen.beats import lines
 from codegen.ir import UserError
 
 from .harness import BENCH_SOURCE, TOP, harness_text, visible_signals
@@ -79,7 +80,7 @@ class VerilatorBench:
         for stale in folder.iterdir():
             stale.unlink()
         for name, beats in feeds.items():
-            _write_lines(folder / f"{name}.in", self._port(name).format.to_hex(beats))
+            (folder / f"{name}.in").write_bytes(lines(self._port(name).format.to_hex(beats)))
         self._write_orders(folder, expected, expectations, predicted or {})
         plusargs = [f"+stall={round(stall.probability * 2**32)}", f"+seed={stall.seed}", f"+patience={patience}"]
         plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]
@@ -147,7 +148,3 @@ def end_states(folder: Path, ports: Sequence[StreamPort]) -> dict[str, tuple[boo
         flags = (folder / "sim" / f"{port.name}.out").read_text().rsplit("end ", 1)[1]
         states[port.name] = (flags[0] == "1", flags[1] == "1", flags[2] == "1")
     return states
-
-
-def _write_lines(path: Path, digits: NDArray[np.uint8]) -> None:
-    path.write_bytes(np.append(digits, np.full((len(digits), 1), ord("\n"), np.uint8), axis=1).tobytes())

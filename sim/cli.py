@@ -1,0 +1,127 @@
+"""The command line: `python -m sim`, which is what `make sim` runs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from codegen.build import build
+from codegen.cli import add_build_arguments, build_folder, guarded
+from codegen.networks import find_network
+from codegen.report import Steps, read_report, write_report
+
+from .ports import Stall
+from .run import Outcome, bench, simulate, update_report
+from .verilator_bench import ProtocolError
+from .watchdog import Stuck
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit status: 1 if the hardware is not equal to the golden model."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sim",
+        description="Build the accelerator of a network if it is not built yet, run images through it in Verilator, back to "
+                    "back, and compare every value of every layer with the golden model, and the cycle of every beat with "
+                    "the prediction. All comparisons are ==.",
+        epilog="Example: python -m sim digits_w4a4 --images 20 --stall 0.3")
+    add_build_arguments(parser)
+    parser.add_argument("--images", type=int, metavar="N", help="held-out images to run (default all)")
+    parser.add_argument("--stall", type=_probability, default=0.0, metavar="P",
+                        help="probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the stalls (default %(default)s)")
+    parser.add_argument("--waves", action="store_true", help="write dump.fst, every signal of the run, into the build's folder")
+    options = parser.parse_args(arguments)
+    return guarded(lambda: _run(options))
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 0.95:
+        raise argparse.ArgumentTypeError(f"stall must be a probability from 0 to 0.95, not '{text}'")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    console = Console()
+    source = find_network(options.network)
+    images = source.images(options.images)
+    folder = build_folder(options, source.name)
+    steps = Steps(console)
+    plan = build(source, folder, options.lanes, steps, force=options.force)
+    told = read_report(folder)
+    stall = Stall(options.stall, options.seed)
+    with steps.step("compile", "Verilator, then g++"):
+        bench(folder, waves=options.waves).compile()
+    with steps.step("simulate", f"{len(images)} images back to back" + (f", stalls {stall.probability}" * bool(stall.probability))):
+        outcome = _simulate(folder, plan, source, images, stall, options.waves)
+    labels = None if source.test_set is None else source.test_set.labels
+    update_report(told, plan, outcome, labels, stall)
+    told["steps"] = _merged(told["steps"], steps.rows)
+    write_report(folder, told)
+    _show(console, told, outcome, folder)
+    return 1 if outcome.verdict.values or outcome.verdict.cycles else 0
+
+
+def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, waves: bool) -> Outcome:
+    try:
+        return simulate(folder, plan, source, images, stall, waves=waves)
+    except (Stuck, ProtocolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of the build as it was made, then those of this run."""
+    names = {row["name"] for row in now}
+    return [row for row in earlier if row["name"] not in names] + now
+
+
+def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path) -> None:
+    for difference in outcome.verdict.values:
+        console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
+    for difference in outcome.verdict.cycles:
+        console.print(f"[red]not on time[/red]  {difference}", highlight=False, soft_wrap=True)
+    console.print(_layers(told))
+    console.print(_summary(told, outcome))
+    console.print(f"report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
+
+
+def _layers(told: dict[str, Any]) -> Table:
+    table = Table("layer", "in", "out", "bits w/a", "PE", "SIMD", "steps", "cycles predicted", "simulated")
+    for row in told["layers"]:
+        source, result = ("x".join(map(str, shape)) for shape in row["shape"])
+        table.add_row(row["name"], source, result, f"{row['bits']['weights'] or '-'}/{row['bits']['input']}", str(row["pe"]),
+                      str(row["simd"] or "-"), str(row["steps"]), _text(row["cycles"]["predicted"]),
+                      _text(row["cycles"]["simulated"]))
+    return table
+
+
+def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
+    table = Table(show_header=False)
+    total = sum(stream.codes.size for name, stream in outcome.record.items() if not name.startswith("start_"))
+    equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
+    table.add_row("images", f"{told['images']}, {total:,} values compared with the golden model: {equal}")
+    accuracy = told["accuracy"]
+    table.add_row("accuracy", ", ".join(f"{name} {_percent(accuracy[name])}" for name in ("teacher", "student", "hardware")))
+    for key, name in (("cycles_per_image", "cycles an image"), ("first_image_latency", "first image after")):
+        table.add_row(name, f"{_text(told[key]['simulated'])} simulated, {_text(told[key]['predicted'])} predicted")
+    table.add_row("lane efficiency", f"{told['lane_efficiency']:.3f} of {told['lanes']} lanes, {told['macs']:,} MACs an image")
+    return table
+
+
+def _text(number: float | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
