@@ -6,7 +6,7 @@ PYTHON ?= python3
 NET ?= digits_w4a4
 ## test images that go through the simulated hardware
 IMAGES ?= 16
-## percent of the cycles in which the bench holds input and output back, at random
+## probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle
 STALL ?= 0
 ## 1 writes a waveform (slow, large)
 WAVES ?= 0
@@ -27,7 +27,7 @@ help: ## show this list
 
 sim: $(READY) ## train NET if it is not trained yet, build its hardware, simulate it, compare every value
 	@$(PY) -m model train $(NET)
-	@$(PY) -m sim $(NET) --images $(IMAGES) --stall $(STALL) $(if $(filter 1,$(WAVES)),--wave)
+	@$(PY) -m sim $(NET) --images $(IMAGES) --stall $(STALL) $(if $(filter 1,$(WAVES)),--waves)
 
 test: lint ## lint, types and the quick tests
 	@echo "test     quick tests"

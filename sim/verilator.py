@@ -70,7 +70,8 @@ def verilate(
     `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` (not `-CFLAGS`) to g++.
     cocotb sees what a `public_flat_rw` line of a `.vlt` file names; without one, not even the ports of `top`.
     Only what changed since the last call with the same `directory` is compiled. cocotb's runner takes the
-    result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory, ...)`.
+    result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory, ...)`. Waves are VCD, with
+    `--trace-vcd`: FST needs headers that a bare machine lacks.
 
     Raises `UserError`, in the tool's own words, where Verilator or g++ fails or is missing.
     """
