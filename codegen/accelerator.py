@@ -1,6 +1,7 @@
 """Lowering: from the plan to Amaranth components, one engine a layer, joined in a chain."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from amaranth.hdl import Module, unsigned
@@ -28,8 +29,8 @@ Engine = MatrixVectorLayer | PoolLayer | Argmax
 class Accelerator(wiring.Component):
     """The whole network: images in on ``i``, the last stage's numbers out on ``o``, both elastic.
 
-    ``inline``: weights stand in the design itself, else in the ROM files of ``rom_files``.
-    ``taps``: every layer's stream can be watched as ``tap_<layer>``, and the first step of each of its windows as
+    ``inline``: weights stand in the design itself, else in the ROM files of ``rom_files``. ``taps``: every
+    layer's stream can be watched as ``tap_<layer>``, and the first step of each of its windows as
     ``start_<layer>``.
     """
 
@@ -59,7 +60,7 @@ class Accelerator(wiring.Component):
             m.submodules.argmax = self.argmax
             chain.append(self.argmax)
         wiring.connect(m, wiring.flipped(self.i), chain[0].i)
-        for before, after in zip(chain, chain[1:], strict=False):
+        for before, after in pairwise(chain):
             wiring.connect(m, before.o, after.i)
         wiring.connect(m, chain[-1].o, wiring.flipped(self.o))
         return m
@@ -67,8 +68,12 @@ class Accelerator(wiring.Component):
     def _tap(self, m: Module, name: str, one: MatrixVectorLayer | PoolLayer) -> None:
         stream, start = getattr(self, f"tap_{name}"), getattr(self, f"start_{name}")
         m.d.comb += [
-            stream.payload.eq(one.o.payload), stream.valid.eq(one.o.valid), stream.ready.eq(one.o.ready),
-            start.payload.eq(1), start.valid.eq(one.start), start.ready.eq(1),
+            stream.payload.eq(one.o.payload),
+            stream.valid.eq(one.o.valid),
+            stream.ready.eq(one.o.ready),
+            start.payload.eq(1),
+            start.valid.eq(one.start),
+            start.ready.eq(1),
         ]
 
 
@@ -82,7 +87,11 @@ def engine(layer: LayerPlan, *, inline: bool) -> MatrixVectorLayer | PoolLayer:
     rows = weight_steps(stage.weights.codes, timing.window, layer.fold.pe)
     parts: list[tuple[int, Sequence[int] | str]] = []
     for pe, start, end in _rom_parts(layer):
-        contents = rom_words(rows[:, pe, start:end], array.weight_bits) if inline else _rom_name(stage.name, pe, start)
+        contents = (
+            rom_words(rows[:, pe, start:end], array.weight_bits)
+            if inline
+            else _rom_name(stage.name, pe, start)
+        )
         parts.append(((end - start) * array.weight_bits, contents))
     return MatrixVectorLayer(timing.window, array, stage.channels, requantise, parts, timing.fifo_depth)
 
@@ -93,8 +102,10 @@ def rom_files(layer: LayerPlan) -> dict[str, bytes]:
     if not isinstance(stage, MatrixVectorStage):
         return {}
     rows = weight_steps(stage.weights.codes, layer.timing.window, layer.fold.pe)
-    return {_rom_name(stage.name, pe, start): rom_text(rows[:, pe, start:end], stage.weights.bits)
-            for pe, start, end in _rom_parts(layer)}
+    return {
+        _rom_name(stage.name, pe, start): rom_text(rows[:, pe, start:end], stage.weights.bits)
+        for pe, start, end in _rom_parts(layer)
+    }
 
 
 def _rom_parts(layer: LayerPlan) -> list[tuple[int, int, int]]:
@@ -116,8 +127,16 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
     low, top = stage.accumulators()
     raw = _raw_sums(stage.weights) * high
     total = int(np.prod(stage.weights.codes.shape[1:])) * high
-    return ArrayShape(layer.fold.pe, layer.fold.simd, stage.weights.bits, stage.source.bits, raw, total,
-                      int(low.min()), int(top.max()))
+    return ArrayShape(
+        layer.fold.pe,
+        layer.fold.simd,
+        stage.weights.bits,
+        stage.source.bits,
+        raw,
+        total,
+        int(low.min()),
+        int(top.max()),
+    )
 
 
 def _raw_sums(weights: DorefaWeights) -> int:
@@ -128,5 +147,7 @@ def _raw_sums(weights: DorefaWeights) -> int:
 
 def _requantise(form: Form, array: ArrayShape, lanes: int) -> Requantise:
     if isinstance(form, ScaleForm):
-        return ScaleRequantise(array.low, array.high, lanes, form.bits, form.multiplier, form.offset, form.shift)
+        return ScaleRequantise(
+            array.low, array.high, lanes, form.bits, form.multiplier, form.offset, form.shift
+        )
     return ThresholdRequantise(array.low, array.high, lanes, form.bits, form.thresholds)

@@ -37,7 +37,7 @@ class BeatFormat:
     def unpack(self, beats: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
         """The tensor of ``shape`` (..., channels) whose beats these are; what pads a pixel is dropped."""
         pixel = -(-shape[-1] // self.lanes) * self.lanes
-        return beats.reshape(-1, pixel)[:, :shape[-1]].reshape(shape)
+        return beats.reshape(-1, pixel)[:, : shape[-1]].reshape(shape)
 
     def to_hex(self, beats: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Beats (beats, lanes) as ASCII hexadecimal digits (beats, digits), the highest digit first."""
@@ -49,13 +49,15 @@ class BeatFormat:
     def from_hex(self, digits: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The inverse of ``to_hex``."""
         values = np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0"))[:, ::-1]
-        bits = ((values[:, :, None] >> np.arange(4)) & 1).reshape(len(digits), -1)[:, :self.width]
+        bits = ((values[:, :, None] >> np.arange(4)) & 1).reshape(len(digits), -1)[:, : self.width]
         lanes = (bits.reshape(-1, self.lanes, self.bits).astype(np.int64) << np.arange(self.bits)).sum(axis=2)
         return self.signed_codes(lanes)
 
     def signed_codes(self, lanes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Two's complement of ``bits`` bits as signed numbers, if the format is signed."""
-        return np.where(lanes >> (self.bits - 1) & 1, lanes - (1 << self.bits), lanes) if self.signed else lanes
+        return (
+            np.where(lanes >> (self.bits - 1) & 1, lanes - (1 << self.bits), lanes) if self.signed else lanes
+        )
 
 
 def lines(digits: NDArray[np.uint8]) -> bytes:

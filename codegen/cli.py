@@ -17,7 +17,8 @@ __all__ = ["add_build_arguments", "build_folder", "guarded", "main"]
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs a command line: a user's mistake is one message and status 2, Ctrl-C status 130, neither a traceback."""
+    """Runs a command line: a user's mistake is one message and status 2, Ctrl-C status 130, neither a
+    traceback."""
     try:
         return command()
     except UserError as error:
@@ -30,11 +31,20 @@ def guarded(command: Callable[[], int]) -> int:
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to build, the same wherever something is built."""
-    parser.add_argument("network", help="a trained recipe (runs/<recipe>), a folder, or a network.safetensors file")
-    parser.add_argument("--lanes", type=int, default=DEFAULT_LANES, metavar="N",
-                        help="multiply-accumulate lanes to spend at most; the folding of every layer is solved for the "
-                             "fewest cycles an image that they allow (default %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>)")
+    parser.add_argument(
+        "network", help="a trained recipe (runs/<recipe>), a folder, or a network.safetensors file"
+    )
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        default=DEFAULT_LANES,
+        metavar="N",
+        help="multiply-accumulate lanes to spend at most; the folding of every layer is solved for the "
+        "fewest cycles an image that they allow (default %(default)s)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>)"
+    )
     parser.add_argument("--force", action="store_true", help="write the folder even if it is up to date")
 
 
@@ -47,13 +57,18 @@ def build_folder(arguments: argparse.Namespace, name: str) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m codegen", description="Turn an integer network into hardware.",
-        epilog="Example: python -m model train digits_w4a4 && python -m codegen build digits_w4a4 --lanes 160")
+        prog="python -m codegen",
+        description="Turn an integer network into hardware.",
+        epilog="Example: python -m codegen build digits_w4a4 --lanes 160",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    building = commands.add_parser("build", help="write Verilog, weight images, test vectors, manifest and report",
-                                   description="Write the accelerator of a network as a folder of Verilog, weight images, "
-                                               "test vectors, a manifest and a report. The same network and the same budget "
-                                               "give the same bytes.")
+    building = commands.add_parser(
+        "build",
+        help="write Verilog, weight images, test vectors, manifest and report",
+        description="Write the accelerator of a network as a folder of Verilog, weight images, "
+        "test vectors, a manifest and a report. The same network and the same budget "
+        "give the same bytes.",
+    )
     add_build_arguments(building)
     building.set_defaults(run=_build)
     options = parser.parse_args(arguments)
@@ -66,7 +81,11 @@ def _build(arguments: argparse.Namespace) -> int:
     folder = build_folder(arguments, source.name)
     plan = build(source, folder, arguments.lanes, Steps(console), force=arguments.force)
     told = read_report(folder)
-    console.print(f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, {told['cycles_per_image']['predicted']} cycles an "
-                  f"image, lane efficiency {told['lane_efficiency']:.3f} (predicted; python -m sim proves it)",
-                  highlight=False, soft_wrap=True)
+    console.print(
+        f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, "
+        f"{told['cycles_per_image']['predicted']} cycles an image, "
+        f"lane efficiency {told['lane_efficiency']:.3f} (predicted; python -m sim proves it)",
+        highlight=False,
+        soft_wrap=True,
+    )
     return 0

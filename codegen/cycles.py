@@ -1,9 +1,10 @@
 """The cycle model: at which cycle every beat of every stream moves, before anything is simulated.
 
-Each layer is two processes, a writer that fills the line buffer and a reader that empties it, and every event waits for at
-most a few others: the beat before it, the rows it needs, the places in the FIFO. An event happens in the first cycle in
-which all of them allow it, so the whole run is a system of equations in (max, +), and the order in which the
-processes are evaluated does not matter. Data plays no part. The simulation must agree in every cycle.
+Each layer is two processes, a writer that fills the line buffer and a reader that empties it, and every
+event waits for at most a few others: the beat before it, the rows it needs, the places in the FIFO. An
+event happens in the first cycle in which all of them allow it, so the whole run is a system of equations in
+(max, +), and the order in which the processes are evaluated does not matter. Data plays no part. The
+simulation must agree in every cycle.
 """
 
 from collections.abc import Generator, Sequence
@@ -34,7 +35,8 @@ class LayerCycles:
 class Prediction:
     """Cycles, counted from the one in which the first input beat is offered.
 
-    ``inputs``: every input beat. ``layers``: each layer in turn. ``outputs``: every result, if an argmax follows.
+    ``inputs``: every input beat. ``layers``: each layer in turn. ``outputs``: every result, if an argmax
+    follows.
     """
 
     images: int
@@ -47,11 +49,12 @@ class Prediction:
         """The cycle in which the last result of each image moves."""
         results = self.outputs or self.layers[-1].beats
         each = len(results) // self.images
-        return results[each - 1::each]
+        return results[each - 1 :: each]
 
     @property
     def first_image_latency(self) -> int:
-        """Cycles from the offer of the first input beat to the last result of the first image, both included."""
+        """Cycles from the offer of the first input beat to the last result of the first image, both
+        included."""
         return self.image_ends[0] + 1
 
     @property
@@ -61,7 +64,8 @@ class Prediction:
 
 
 def steady_interval(ends: Sequence[int]) -> float:
-    """Cycles between images, from the ``ends`` of a run: the mean over its second half, when the pipeline is full.
+    """Cycles between images, from the ``ends`` of a run: the mean over its second half, when the pipeline
+    is full.
 
     Of a single image it is its whole time. A whole number unless the end of an image jitters.
     """
@@ -108,7 +112,9 @@ def _evaluate(processes: dict[str, Process]) -> None:
             raise RuntimeError(f"the accelerator cannot go on: {stuck} wait for each other")
 
 
-def _write(layer: LayerTiming, images: int, arrivals: Times, taken: Times, filled: Times, released: Times) -> Process:
+def _write(
+    layer: LayerTiming, images: int, arrivals: Times, taken: Times, filled: Times, released: Times
+) -> Process:
     """Takes one sub-beat a cycle while there is a free row."""
     window = layer.window
     full = window.in_lanes // window.sub_beat
@@ -128,7 +134,9 @@ def _write(layer: LayerTiming, images: int, arrivals: Times, taken: Times, fille
         filled.append(now)
 
 
-def _read(layer: LayerTiming, images: int, filled: Times, released: Times, cycles: LayerCycles, offered: Times) -> Process:
+def _read(
+    layer: LayerTiming, images: int, filled: Times, released: Times, cycles: LayerCycles, offered: Times
+) -> Process:
     """Starts a window when its rows are there and its beats have a place; then one step a cycle."""
     window, reservation = layer.window, layer.reservation
     steps, delay = window.window_steps, layer.latency + OutputFifo.latency
@@ -151,7 +159,9 @@ def _read(layer: LayerTiming, images: int, filled: Times, released: Times, cycle
         gone += release
 
 
-def _sink(arrivals: Times, taken: Times, last: LayerTiming, images: int, results: int, outputs: Times) -> Process:
+def _sink(
+    arrivals: Times, taken: Times, last: LayerTiming, images: int, results: int, outputs: Times
+) -> Process:
     """Takes every beat as it comes; an argmax sends its index on after the last beat of each image."""
     window, reservation = last.window, last.reservation
     pixel = ((reservation.windows - 1) * reservation.full + reservation.tail) * window.groups

@@ -12,7 +12,8 @@ from codegen.ir._types import CodeArray
 __all__ = ["RUNS", "Source", "find_network"]
 
 RUNS = Path("runs")
-"""Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors`` beside it."""
+"""Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors``
+beside it."""
 
 _RANDOM_IMAGES = 64
 
@@ -27,7 +28,8 @@ class Source:
     test_set: TestSet | None
 
     def images(self, count: int | None) -> CodeArray:
-        """``count`` images (count, *input shape) as codes, or all: held-out ones, or seeded random ones if there are none.
+        """``count`` images (count, *input shape) as codes, or all: held-out ones, or seeded random ones if
+        there are none.
 
         Raises ``UserError`` if there are fewer.
         """
@@ -35,7 +37,9 @@ class Source:
         if count is None:
             return images
         if not 1 <= count <= len(images):
-            raise UserError(f"images must be 1 to {len(images)}, as many as {self.path.parent} has, not {count}")
+            raise UserError(
+                f"images must be 1 to {len(images)}, as many as {self.path.parent} has, not {count}"
+            )
         return images[:count]
 
 
@@ -50,8 +54,10 @@ def find_network(name: str) -> Source:
     trained = sorted(path.parent.name for path in RUNS.glob("*/network.safetensors"))
     near = difflib.get_close_matches(name, trained, n=1)
     hint = f"did you mean '{near[0]}'" if near else f"train it first: python -m model train {name}"
-    raise UserError(f"network must be a file or a trained recipe, not '{name}', of which there is no "
-                    f"{RUNS / name / 'network.safetensors'}; {hint}")
+    raise UserError(
+        f"network must be a file or a trained recipe, not '{name}', of which there is no "
+        f"{RUNS / name / 'network.safetensors'}; {hint}"
+    )
 
 
 def _source(name: str, path: Path) -> Source:
@@ -59,8 +65,10 @@ def _source(name: str, path: Path) -> Source:
     beside = path.with_name("test.safetensors")
     test_set = load_test_set(beside) if beside.is_file() else None
     if test_set is not None and test_set.images.shape[1:] != network.input.shape:
-        raise UserError(f"{beside} must hold images of shape {network.input.shape}, not {test_set.images.shape[1:]}; "
-                        f"it belongs to another network")
+        raise UserError(
+            f"{beside} must hold images of shape {network.input.shape}, not {test_set.images.shape[1:]}; "
+            f"it belongs to another network"
+        )
     return Source(network.name, path, network, test_set)
 
 

@@ -24,7 +24,8 @@ STEADY_IMAGES = 4
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """An engine with weights or a pool: its stage, its fold, its sizes, and its requantisation if it has one."""
+    """An engine with weights or a pool: its stage, its fold, its sizes, and its requantisation if it
+    has one."""
 
     stage: MatrixVectorStage | PoolStage
     fold: Fold
@@ -45,7 +46,8 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All engines of an accelerator, in order; ``argmax`` is the last one where the network ends in a class."""
+    """All engines of an accelerator, in order; ``argmax`` is the last one where the network ends in a
+    class."""
 
     network: str
     macs: int
@@ -89,13 +91,18 @@ class Plan:
 
 
 def requantise_forms(stages: Sequence[Stage]) -> dict[str, Form]:
-    """For each stage that requantises its cheaper hardware form, proven equal to the definition where it is used."""
+    """For each stage that requantises its cheaper hardware form, proven equal to the definition where it is
+    used."""
     forms: dict[str, Form] = {}
     for stage in stages:
         if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
             low, high = stage.accumulators()
-            candidates = [scale_form(stage.requantise, low, high), threshold_form(stage.requantise, low, high)]
-            forms[stage.name] = min(candidates, key=lambda form: form_cost(form, int(low.min()), int(high.max())))
+            candidates: list[Form] = [
+                scale_form(stage.requantise, low, high),
+                threshold_form(stage.requantise, low, high),
+            ]
+            costs = [form_cost(form, int(low.min()), int(high.max())) for form in candidates]
+            forms[stage.name] = candidates[costs.index(min(costs))]
             prove(stage.requantise, forms[stage.name], low, high)
     return forms
 
@@ -108,7 +115,9 @@ def form_cost(form: Form, low: int, high: int) -> int:
     return width * len(form.thresholds[0])
 
 
-def size(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form]) -> Plan:
+def size(
+    network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form]
+) -> Plan:
     """Chooses what follows from the folds: stream widths, rows of memory, FIFO depths.
 
     Line buffers get more rows until no layer waits for another in steady state, or more rows do not help.
@@ -121,8 +130,13 @@ def size(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, F
     return min(plans, key=Plan.cycles_per_image)
 
 
-def _sized(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form],
-           factor: int) -> Plan:
+def _sized(
+    network: IntegerNetwork,
+    stages: Sequence[Stage],
+    folds: Mapping[str, Fold],
+    forms: Mapping[str, Form],
+    factor: int,
+) -> Plan:
     layers: list[LayerPlan] = []
     argmax = None
     lanes = stages[0].source.channels
@@ -137,7 +151,9 @@ def _sized(network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str,
     return Plan(network.name, network.macs, tuple(layers), argmax)
 
 
-def _layer(stage: MatrixVectorStage | PoolStage, fold: Fold, lanes: int, factor: int, form: Form | None) -> LayerPlan:
+def _layer(
+    stage: MatrixVectorStage | PoolStage, fold: Fold, lanes: int, factor: int, form: Form | None
+) -> LayerPlan:
     least = window(stage, fold, lanes).least_rows
     rows = fold.row_lanes * -(-factor * least // fold.row_lanes)
     sliding = window(stage, fold, lanes, buffer_rows=rows)

@@ -69,19 +69,27 @@ def _accuracy(network: IntegerNetwork) -> Mapping[str, float | None]:
     made = network.provenance
     counts = {"teacher": made.teacher_correct, "student": made.student_correct} if made else {}
     total = made.test_images if made else 0
-    return {name: None if counts.get(name) is None or not total else round(counts[name] / total, 6)  # type: ignore[operator]
-            for name in ("teacher", "student")} | {"hardware": None}
+    return {
+        name: None if counts.get(name) is None or not total else round(counts[name] / total, 6)  # type: ignore[operator]
+        for name in ("teacher", "student")
+    } | {"hardware": None}
 
 
 def _layer(layer: LayerPlan) -> Json:
     stage, window = layer.stage, layer.timing.window
-    weighted = isinstance(stage, MatrixVectorStage)
+    weighted = stage if isinstance(stage, MatrixVectorStage) else None
     return {
         "name": stage.name,
-        "shape": [[stage.source.rows, stage.source.columns, stage.source.channels],
-                  [stage.result.rows, stage.result.columns, stage.result.channels]],
-        "bits": {"input": stage.source.bits, "weights": stage.weights.bits if weighted else None, "output": layer.format.bits},
-        "macs": stage.macs if weighted else 0,
+        "shape": [
+            [stage.source.rows, stage.source.columns, stage.source.channels],
+            [stage.result.rows, stage.result.columns, stage.result.channels],
+        ],
+        "bits": {
+            "input": stage.source.bits,
+            "weights": weighted.weights.bits if weighted else None,
+            "output": layer.format.bits,
+        },
+        "macs": weighted.macs if weighted else 0,
         "pe": layer.fold.pe if weighted else window.channels // window.groups,
         "simd": layer.fold.simd if weighted else None,
         "steps": window.steps,

@@ -1,7 +1,7 @@
 """The first pass: from operations to stages, each of which becomes one engine.
 
-A convolution or linear operation takes the requantisation behind it along; flattening is only another way to look at
-the same stream, rows by columns by channels, and disappears.
+A convolution or linear operation takes the requantisation behind it along; flattening is only another way
+to look at the same stream, rows by columns by channels, and disappears.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,8 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class Stage:
-    """An engine to be: named after the operation it begins with; ``output`` is the node whose values it sends."""
+    """An engine to be: named after the operation it begins with; ``output`` is the node whose values it
+    sends."""
 
     name: str
     output: str
@@ -55,7 +56,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class MatrixVectorStage(Stage):
-    """A convolution, or a linear layer as a convolution whose kernel covers the map. ``weights``: (out, ky, kx, in / groups)."""
+    """A convolution, or a linear layer as a convolution whose kernel covers the map. ``weights``: (out, ky,
+    kx, in / groups)."""
 
     weights: DorefaWeights
     stride: Pair
@@ -76,7 +78,9 @@ class MatrixVectorStage(Stage):
     def macs(self) -> int:
         return self.result.rows * self.result.columns * self.weights.codes.size
 
-    def accumulators(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    def accumulators(
+        self,
+    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
         """Lowest and highest accumulator of each output channel, int64 (out,)."""
         return self.weights.channel_range(self.source.low, self.source.high)
 
@@ -115,7 +119,9 @@ def fuse(network: IntegerNetwork) -> tuple[Stage, ...]:
             stages.append(_stage(node, here, result))
             here = stages[-1].result
     if not stages:
-        raise UserError(f"network '{network.name}' must have a layer to build, not only {network.nodes[0].op.kind}")
+        raise UserError(
+            f"network '{network.name}' must have a layer to build, not only {network.nodes[0].op.kind}"
+        )
     _check_names(stages)
     return tuple(stages)
 
@@ -129,15 +135,19 @@ def _check_names(stages: Sequence[Stage]) -> None:
     names = [stage.name for stage in stages]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"layers must have different names with '_' for '.', but '{name}' stands for two; rename one")
+            raise UserError(
+                f"layers must have different names with '_' for '.', but '{name}' stands for two; rename one"
+            )
 
 
 def _check_chain(network: IntegerNetwork) -> None:
     before = "input"
     for node in network.nodes:
         if node.inputs != (before,):
-            raise UserError(f"node '{node.name}' must read '{before}', the node before it, not {', '.join(node.inputs)}: "
-                            f"engines are joined in a chain, branches have none yet")
+            raise UserError(
+                f"node '{node.name}' must read '{before}', the node before it, not {', '.join(node.inputs)}: "
+                f"engines are joined in a chain, branches have none yet"
+            )
         before = node.name
 
 
@@ -150,28 +160,50 @@ def _stage(node: Node, source: FeatureMap, type: TensorType) -> Stage:
     op, name = node.op, _identifier(node.name)
     if isinstance(op, Argmax):
         if source.rows * source.columns != 1:
-            raise UserError(f"node '{node.name}' must read one pixel, not a map of {source.rows} x {source.columns}")
+            raise UserError(
+                f"node '{node.name}' must read one pixel, not a map of {source.rows} x {source.columns}"
+            )
         return ArgmaxStage(name, node.name, source, FeatureMap(1, 1, 1, type.low, type.high))
     if source.low != 0:
-        raise UserError(f"node '{node.name}' must read codes from 0 up, not {source.low}..{source.high}; "
-                        f"put a requantise before it")
+        raise UserError(
+            f"node '{node.name}' must read codes from 0 up, not {source.low}..{source.high}; "
+            f"put a requantise before it"
+        )
     if isinstance(op, Conv):
-        return MatrixVectorStage(name, node.name, source, _feature_map(type), op.weights, op.stride, op.padding,
-                                 op.groups, None)
+        return MatrixVectorStage(
+            name, node.name, source, _feature_map(type), op.weights, op.stride, op.padding, op.groups, None
+        )
     if isinstance(op, Linear):
         flat = replace(source, rows=1, columns=source.rows * source.columns)
         codes = op.weights.codes.reshape(op.weights.codes.shape[0], 1, flat.columns, flat.channels)
-        return MatrixVectorStage(name, node.name, flat, _feature_map(type), DorefaWeights(codes, op.weights.bits),
-                                 (1, 1), (0, 0), 1, None)
+        return MatrixVectorStage(
+            name,
+            node.name,
+            flat,
+            _feature_map(type),
+            DorefaWeights(codes, op.weights.bits),
+            (1, 1),
+            (0, 0),
+            1,
+            None,
+        )
     if isinstance(op, MaxPool):
         return PoolStage(name, node.name, source, _feature_map(type), op.kernel, op.stride, op.padding)
-    raise UserError(f"node '{node.name}' must be one of conv, linear, max_pool, requantise, flatten, argmax to become "
-                    f"hardware, not '{op.kind}', which has no engine yet")
+    raise UserError(
+        f"node '{node.name}' must be one of conv, linear, max_pool, requantise, flatten, argmax to become "
+        f"hardware, not '{op.kind}', which has no engine yet"
+    )
 
 
 def _with_requantise(stage: Stage | None, node: Node, type: TensorType) -> Stage:
-    if not isinstance(stage, MatrixVectorStage) or stage.requantise is not None or _identifier(stage.output) != stage.name:
-        raise UserError(f"requantise '{node.name}' must stand right behind a conv or linear; it is part of that engine")
+    if (
+        not isinstance(stage, MatrixVectorStage)
+        or stage.requantise is not None
+        or _identifier(stage.output) != stage.name
+    ):
+        raise UserError(
+            f"requantise '{node.name}' must stand right behind a conv or linear; it is part of that engine"
+        )
     assert isinstance(node.op, Requantise)
     return replace(stage, output=node.name, result=_feature_map(type), requantise=node.op)
 

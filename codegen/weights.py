@@ -1,4 +1,5 @@
-"""Weights in the order in which a matrix-vector unit asks for them, and the files that its ROMs are filled from."""
+"""Weights in the order in which a matrix-vector unit asks for them, and the files that its ROMs are filled
+from."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,27 @@ MAX_ROM_WIDTH = 576
 
 
 def weight_steps(codes: NDArray[np.integer], window: WindowGeometry, pe: int) -> NDArray[np.uint8]:
-    """Weight codes (out, kernel rows, kernel columns, in / groups) as (steps, pe, simd) in the line buffer's order.
+    """Weight codes (out, kernel rows, kernel columns, in / groups) as (steps, pe, simd) in the line
+    buffer's order.
 
     Places that no weight belongs to hold 0: their inputs are masked, or their sums are not sent.
     """
     _, _, groups, repeats, kernel_rows, kernel_columns, chunks = window.loops
     out = codes.shape[0] // groups
     runs = codes.reshape(groups, out, window.kernel[0], kernel_columns, window.run)
-    padded = np.pad(runs, ((0, 0), (0, repeats * pe - out), (0, kernel_rows * window.row_lanes - window.kernel[0]), (0, 0),
-                           (0, chunks * window.run_lanes - window.run)))
-    split = padded.reshape(groups, repeats, pe, kernel_rows, window.row_lanes, kernel_columns, chunks, window.run_lanes)
+    padded = np.pad(
+        runs,
+        (
+            (0, 0),
+            (0, repeats * pe - out),
+            (0, kernel_rows * window.row_lanes - window.kernel[0]),
+            (0, 0),
+            (0, chunks * window.run_lanes - window.run),
+        ),
+    )
+    split = padded.reshape(
+        groups, repeats, pe, kernel_rows, window.row_lanes, kernel_columns, chunks, window.run_lanes
+    )
     ordered = split.transpose(0, 1, 3, 5, 6, 2, 4, 7)
     return np.ascontiguousarray(ordered.reshape(-1, pe, window.lanes), dtype=np.uint8)
 

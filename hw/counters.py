@@ -11,22 +11,27 @@ __all__ = ["LoopNest", "lookup"]
 
 
 class LoopNest(wiring.Component):
-    """Nested counters, the last of ``counts`` innermost, which advance by one step in each cycle in which ``step`` is high.
+    """Nested counters, the last of ``counts`` innermost, which advance by one step in each cycle in which
+    ``step`` is high.
 
-    ``index[k]`` is the counter of loop k. ``first[k]`` and ``last[k]`` say that loop k and all inside it are at
-    their first, or last, value: ``first[0]`` is the first step of the nest, ``last[-1]`` the innermost end.
-    A loop of count 1 costs nothing. Latency 0; throughput one step a cycle; after the last step it starts again.
+    ``index[k]`` is the counter of loop k. ``first[k]`` and ``last[k]`` say that loop k and all inside it
+    are at their first, or last, value: ``first[0]`` is the first step of the nest, ``last[-1]`` the
+    innermost end. A loop of count 1 costs nothing. Latency 0; throughput one step a cycle; after the last
+    step it starts again.
     """
 
     def __init__(self, counts: Sequence[int]):
         if not counts or min(counts) < 1:
             raise ValueError(f"every count must be at least 1, not {list(counts)}")
         self.counts = tuple(counts)
-        super().__init__({
-            "step": In(1),
-            "first": Out(len(counts)),
-            "last": Out(len(counts)),
-        } | {f"index_{k}": Out(range(max(2, count))) for k, count in enumerate(self.counts)})
+        super().__init__(
+            {
+                "step": In(1),
+                "first": Out(len(counts)),
+                "last": Out(len(counts)),
+            }
+            | {f"index_{k}": Out(range(max(2, count))) for k, count in enumerate(self.counts)}
+        )
 
     @property
     def index(self) -> list[Signal]:

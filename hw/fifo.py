@@ -15,7 +15,8 @@ __all__ = ["OutputFifo", "Reservation"]
 
 @dataclass(frozen=True)
 class Reservation:
-    """What the windows of a layer put into its FIFO: ``full`` beats each, but ``tail`` for the last of every ``windows``."""
+    """What the windows of a layer put into its FIFO: ``full`` beats each, but ``tail`` for the last of
+    every ``windows``."""
 
     windows: int
     full: int
@@ -25,23 +26,28 @@ class Reservation:
 class OutputFifo(wiring.Component):
     """Holds beats until the next layer takes them, and says whether another window may start.
 
-    Every window reserves its beats when it starts (``start``) and gives them back as they leave, so what comes in on the
-    free-running ``i`` always finds a place. ``room``: a full window's beats are free.
-    Latency: a beat that comes in can leave two cycles later, and frees its place one cycle after. One beat a cycle.
+    Every window reserves its beats when it starts (``start``) and gives them back as they leave, so what
+    comes in on the free-running ``i`` always finds a place. ``room``: a full window's beats are free.
+    Latency: a beat that comes in can leave two cycles later, and frees its place one cycle after. One beat
+    a cycle.
     """
 
     latency = 2
 
     def __init__(self, payload: data.Layout | Shape, depth: int, reservation: Reservation):
         if depth < max(4, reservation.full):
-            raise ValueError(f"depth must be at least 4 and hold the {reservation.full} beats of a window, not {depth}")
+            raise ValueError(
+                f"depth must be at least 4 and hold the {reservation.full} beats of a window, not {depth}"
+            )
         self.payload, self.depth, self.reservation = payload, depth, reservation
-        super().__init__({
-            "i": In(free_running(payload)),
-            "o": Out(elastic(payload)),
-            "start": In(1),
-            "room": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(free_running(payload)),
+                "o": Out(elastic(payload)),
+                "start": In(1),
+                "room": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -52,9 +58,13 @@ class OutputFifo(wiring.Component):
         leaving = fifo.r_rdy & fifo.r_en
         taken = Mux(self.start, Mux(windows.last[0], r.tail, r.full), 0)
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload), fifo.w_en.eq(self.i.valid),
-            self.o.payload.eq(fifo.r_data), self.o.valid.eq(fifo.r_rdy), fifo.r_en.eq(self.o.ready),
-            windows.step.eq(self.start), self.room.eq(free >= r.full),
+            fifo.w_data.eq(self.i.payload),
+            fifo.w_en.eq(self.i.valid),
+            self.o.payload.eq(fifo.r_data),
+            self.o.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.o.ready),
+            windows.step.eq(self.start),
+            self.room.eq(free >= r.full),
         ]
         m.d.sync += free.eq(free + leaving - taken)
         return m

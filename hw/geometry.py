@@ -6,6 +6,7 @@ the planner steps through the same ones, so that the two cannot disagree.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import gcd
 
 __all__ = ["WindowGeometry", "ceil_div"]
@@ -21,8 +22,9 @@ class WindowGeometry:
     """How a (rows, columns, channels) feature map is swept by windows.
 
     The map arrives row by row, pixel by pixel, ``in_lanes`` channels a beat; the last beat of a pixel is
-    padded where ``in_lanes`` does not divide ``channels``. For every window position, for every channel group,
-    for every repeat, the window leaves in steps of ``row_lanes`` kernel rows times ``run_lanes`` elements.
+    padded where ``in_lanes`` does not divide ``channels``. For every window position, for every channel
+    group, for every repeat, the window leaves in steps of ``row_lanes`` kernel rows times ``run_lanes``
+    elements.
 
     A *run* is what lies contiguously in one kernel row: all ``kernel[1] * channels`` elements where there is
     one group, the group's channels of one kernel column otherwise.
@@ -46,27 +48,46 @@ class WindowGeometry:
     """Rows of memory; 0 takes twice the rows that a window needs, enough to load ahead by a whole window."""
 
     def __post_init__(self) -> None:
-        for name in ("rows", "columns", "channels", "in_lanes", "groups", "repeats", "row_lanes", "run_lanes"):
+        for name in (
+            "rows",
+            "columns",
+            "channels",
+            "in_lanes",
+            "groups",
+            "repeats",
+            "row_lanes",
+            "run_lanes",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.channels % self.groups:
             raise ValueError(f"groups must divide the {self.channels} channels, not {self.groups}")
         for axis, size in enumerate((self.rows, self.columns)):
             if self.kernel[axis] < 1 or self.stride[axis] < 1 or self.padding[axis] < 0:
-                raise ValueError(f"kernel and stride must be at least 1 and padding at least 0, not "
-                                 f"{self.kernel}, {self.stride}, {self.padding}")
+                raise ValueError(
+                    f"kernel and stride must be at least 1 and padding at least 0, not "
+                    f"{self.kernel}, {self.stride}, {self.padding}"
+                )
             if self.kernel[axis] > size + 2 * self.padding[axis]:
-                raise ValueError(f"kernel must fit into the padded map of {size} + 2 * {self.padding[axis]}, "
-                                 f"not {self.kernel[axis]}")
+                raise ValueError(
+                    f"kernel must fit into the padded map of {size} + 2 * {self.padding[axis]}, "
+                    f"not {self.kernel[axis]}"
+                )
         if self.row_lanes > self.kernel[0]:
-            raise ValueError(f"row_lanes must be at most the kernel's {self.kernel[0]} rows, not {self.row_lanes}")
+            raise ValueError(
+                f"row_lanes must be at most the kernel's {self.kernel[0]} rows, not {self.row_lanes}"
+            )
         if self.run_lanes > self.run:
             raise ValueError(f"run_lanes must be at most the run of {self.run}, not {self.run_lanes}")
         if self.buffer_rows == 0:
-            object.__setattr__(self, "buffer_rows", self.row_lanes * ceil_div(2 * self.least_rows, self.row_lanes))
+            object.__setattr__(
+                self, "buffer_rows", self.row_lanes * ceil_div(2 * self.least_rows, self.row_lanes)
+            )
         if self.buffer_rows < self.least_rows or self.buffer_rows % self.row_lanes:
-            raise ValueError(f"buffer_rows must be a multiple of row_lanes ({self.row_lanes}) and at least "
-                             f"{self.least_rows}, not {self.buffer_rows}")
+            raise ValueError(
+                f"buffer_rows must be a multiple of row_lanes ({self.row_lanes}) and at least "
+                f"{self.least_rows}, not {self.buffer_rows}"
+            )
 
     # -- sizes ---------------------------------------------------------------------------------------
 
@@ -90,10 +111,17 @@ class WindowGeometry:
 
     @property
     def loops(self) -> tuple[int, int, int, int, int, int, int]:
-        """Counts of the loop nest, outermost first:
-        output row, output column, group, repeat, rows of the kernel, columns of the kernel, chunk of the run."""
-        return (self.out_rows, self.out_columns, self.groups, self.repeats, ceil_div(self.kernel[0], self.row_lanes),
-                1 if self.groups == 1 else self.kernel[1], ceil_div(self.run, self.run_lanes))
+        """Counts of the loop nest, outermost first: output row, output column, group, repeat, rows of the
+        kernel, columns of the kernel, chunk of the run."""
+        return (
+            self.out_rows,
+            self.out_columns,
+            self.groups,
+            self.repeats,
+            ceil_div(self.kernel[0], self.row_lanes),
+            1 if self.groups == 1 else self.kernel[1],
+            ceil_div(self.run, self.run_lanes),
+        )
 
     @property
     def window_steps(self) -> int:
@@ -143,12 +171,14 @@ class WindowGeometry:
 
     @property
     def rotates_rows(self) -> bool:
-        """Whether some window starts at another row bank than the first, so that rows must be put in order."""
+        """Whether some window starts at another row bank than the first, so that rows must be put in
+        order."""
         return any(move % self.row_lanes for move in (self.padding[0], self.stride[0], self.image_slots))
 
     @property
     def rotates_runs(self) -> bool:
-        """Whether some step starts at another run bank than the first, so that granules must be put in order."""
+        """Whether some step starts at another run bank than the first, so that granules must be put in
+        order."""
         moves = [self.padding[1] * self.pixel_granules]
         if self.out_columns > 1:
             moves.append(self.stride[1] * self.pixel_granules)
@@ -177,7 +207,7 @@ class WindowGeometry:
     def release(self) -> tuple[int, ...]:
         """Rows that are no longer needed after each output row; after the last one all that are left."""
         tops = [self._clip(self._top(row)) for row in range(self.out_rows)] + [self.rows]
-        return tuple(after - before for before, after in zip(tops, tops[1:], strict=False))
+        return tuple(after - before for before, after in pairwise(tops))
 
     @cached_property
     def need(self) -> tuple[int, ...]:
@@ -194,8 +224,10 @@ class WindowGeometry:
     @cached_property
     def row_bounds(self) -> tuple[tuple[int, int], ...]:
         """For each output row the kernel rows [first, end) that lie inside the map."""
-        return tuple((max(0, -self._top(row)), min(self.kernel[0], self.rows - self._top(row)))
-                     for row in range(self.out_rows))
+        return tuple(
+            (max(0, -self._top(row)), min(self.kernel[0], self.rows - self._top(row)))
+            for row in range(self.out_rows)
+        )
 
     @cached_property
     def column_bounds(self) -> tuple[tuple[int, int], ...]:
@@ -205,5 +237,6 @@ class WindowGeometry:
 
     @property
     def image_slots(self) -> int:
-        """How far the window's top row moves from the last output row of one image to the first of the next."""
+        """How far the window's top row moves from the last output row of one image to the first of the
+        next."""
         return self.rows - (self.out_rows - 1) * self.stride[0]

@@ -1,6 +1,8 @@
-"""A layer is one engine: a line buffer, a datapath that never stops, and the FIFO in which its beats have a place."""
+"""A layer is one engine: a line buffer, a datapath that never stops, and the FIFO in which its beats have a
+place."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -22,27 +24,44 @@ Requantise = ScaleRequantise | ThresholdRequantise
 
 
 class MatrixVectorLayer(wiring.Component):
-    """Convolution or fully connected layer: one window in ``window_steps`` cycles for each ``pe`` output channels.
+    """Convolution or fully connected layer: one window in ``window_steps`` cycles for each ``pe`` output
+    channels.
 
-    ``channels``: output channels. ``requantise``: the last stage, or ``None`` to send the accumulators themselves.
-    ``weights``: the parts of the weight ROM, in step order. ``fifo_depth``: 0 takes the least that never holds it up.
+    ``channels``: output channels. ``requantise``: the last stage, or ``None`` to send the accumulators
+    themselves. ``weights``: the parts of the weight ROM, in step order. ``fifo_depth``: 0 takes the least
+    that never holds it up.
 
-    ``i``: elastic codes. ``o``: elastic beats of ``lanes`` output channels. ``start``: high when a window starts.
-    Latency and throughput: ``timing``. Edges: windows that reach over the map see code 0 there.
+    ``i``: elastic codes. ``o``: elastic beats of ``lanes`` output channels. ``start``: high when a window
+    starts. Latency and throughput: ``timing``. Edges: windows that reach over the map see code 0 there.
     """
 
-    def __init__(self, window: WindowGeometry, array: ArrayShape, channels: int, requantise: Requantise | None,
-                 weights: Sequence[tuple[int, Sequence[int] | str]], fifo_depth: int = 0):
+    def __init__(
+        self,
+        window: WindowGeometry,
+        array: ArrayShape,
+        channels: int,
+        requantise: Requantise | None,
+        weights: Sequence[tuple[int, Sequence[int] | str]],
+        fifo_depth: int = 0,
+    ):
         self.window, self.array, self.channels, self.weights = window, array, channels, tuple(weights)
         self.requantise = requantise
         self.lanes = serial_lanes(array.pe, window.window_steps)
-        self.timing = matrix_vector_timing(window, array.pe, channels, requantise.latency if requantise else 0, fifo_depth)
-        self.payload = requantise.o.payload.shape() if requantise else beat(accumulator(array.low, array.high), self.lanes)
-        super().__init__({
-            "i": In(elastic(beat(array.code_bits, window.in_lanes))),
-            "o": Out(elastic(self.payload)),
-            "start": Out(1),
-        })
+        self.timing = matrix_vector_timing(
+            window, array.pe, channels, requantise.latency if requantise else 0, fifo_depth
+        )
+        self.payload = (
+            requantise.o.payload.shape()
+            if requantise
+            else beat(accumulator(array.low, array.high), self.lanes)
+        )
+        super().__init__(
+            {
+                "i": In(elastic(beat(array.code_bits, window.in_lanes))),
+                "o": Out(elastic(self.payload)),
+                "start": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -67,23 +86,27 @@ class MatrixVectorLayer(wiring.Component):
 class PoolLayer(wiring.Component):
     """Max pooling: ``channels`` of ``window`` at a time, one step of kernel positions a cycle.
 
-    ``window.groups`` says how the channels are cut: each group's channels are pooled together and leave as one beat.
-    ``i``: elastic codes. ``o``: elastic beats of codes. ``start``: high when a window starts. Latency and
-    throughput: ``timing``. Edges: padding reads as code 0, the lowest.
+    ``window.groups`` says how the channels are cut: each group's channels are pooled together and leave as
+    one beat. ``i``: elastic codes. ``o``: elastic beats of codes. ``start``: high when a window starts.
+    Latency and throughput: ``timing``. Edges: padding reads as code 0, the lowest.
     """
 
     def __init__(self, window: WindowGeometry, bits: int, fifo_depth: int = 0):
         self.window, self.bits = window, bits
         self.lanes = window.channels // window.groups
         if window.run_lanes % self.lanes or (window.groups > 1 and window.run_lanes != self.lanes):
-            raise ValueError(f"run_lanes must be whole kernel positions of {self.lanes} channels, not {window.run_lanes}")
+            raise ValueError(
+                f"run_lanes must be whole kernel positions of {self.lanes} channels, not {window.run_lanes}"
+            )
         self.payload = beat(bits, self.lanes)
         self.timing = pool_timing(window, fifo_depth)
-        super().__init__({
-            "i": In(elastic(beat(bits, window.in_lanes))),
-            "o": Out(elastic(self.payload)),
-            "start": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(elastic(beat(bits, window.in_lanes))),
+                "o": Out(elastic(self.payload)),
+                "start": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -96,7 +119,7 @@ class PoolLayer(wiring.Component):
 
 
 def _chain(m: Module, stages: Sequence[wiring.Component]) -> None:
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         wiring.connect(m, before.o, after.i)
 
 
@@ -105,4 +128,3 @@ def _reserve(m: Module, layer: MatrixVectorLayer | PoolLayer, line: LineBuffer, 
     wiring.connect(m, wiring.flipped(layer.i), line.i)
     wiring.connect(m, fifo.o, wiring.flipped(layer.o))
     m.d.comb += [line.room.eq(fifo.room), fifo.start.eq(line.start), layer.start.eq(line.start)]
-

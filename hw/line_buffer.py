@@ -15,18 +15,22 @@ _ROW, _COLUMN, _GROUP, _REPEAT, _KERNEL_ROW, _KERNEL_COLUMN, _CHUNK = range(7)
 
 
 class LineBuffer(wiring.Component):
-    """Keeps the rows under the window and reads any window from them, in steps of ``row_lanes x run_lanes`` codes.
+    """Keeps the rows under the window and reads any window from them, in steps of ``row_lanes x run_lanes``
+    codes.
 
-    The rows lie in a ring of ``buffer_rows``. Memory is cut into banks, ``row_lanes`` by ``run_lanes / granule``, so that
-    one step reads every bank once at most; a rotation puts the banks' words into the window's order, and is left out where
-    every step starts at bank 0. Padding is not stored: it is masked to code 0 on the way out.
+    The rows lie in a ring of ``buffer_rows``. Memory is cut into banks, ``row_lanes`` by ``run_lanes /
+    granule``, so that one step reads every bank once at most; a rotation puts the banks' words into the
+    window's order, and is left out where every step starts at bank 0. Padding is not stored: it is masked
+    to code 0 on the way out.
 
-    ``i``: elastic, ``in_lanes`` codes of ``bits`` bits. ``o``: free-running steps. A window starts only in a cycle in which
-    ``room`` is high. ``step`` pulses when a step is issued, ``start`` when it is a window's first.
+    ``i``: elastic, ``in_lanes`` codes of ``bits`` bits. ``o``: free-running steps. A window starts only in
+    a cycle in which ``room`` is high. ``step`` pulses when a step is issued, ``start`` when it is a
+    window's first.
 
-    Latency: ``latency`` cycles from ``step`` to its codes on ``o``; a row can be read two cycles after its last beat
-    was taken. Throughput: one step, and one granule in, per cycle. Windows of the next image follow without
-    a gap if its rows have arrived. Kernel rows, columns and run ends outside the map read as code 0.
+    Latency: ``latency`` cycles from ``step`` to its codes on ``o``; a row can be read two cycles after its
+    last beat was taken. Throughput: one step, and one granule in, per cycle. Windows of the next image
+    follow without a gap if its rows have arrived. Kernel rows, columns and run ends outside the map read as
+    code 0.
     """
 
     latency = 3
@@ -34,13 +38,15 @@ class LineBuffer(wiring.Component):
     def __init__(self, geometry: WindowGeometry, bits: int):
         self.geometry = geometry
         self.bits = bits
-        super().__init__({
-            "i": In(elastic(beat(bits, geometry.in_lanes))),
-            "o": Out(free_running(Step(bits, geometry.lanes))),
-            "room": In(1),
-            "step": Out(1),
-            "start": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(elastic(beat(bits, geometry.in_lanes))),
+                "o": Out(free_running(Step(bits, geometry.lanes))),
+                "room": In(1),
+                "step": Out(1),
+                "start": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -48,9 +54,14 @@ class LineBuffer(wiring.Component):
         m.submodules.reader = reader = _Reader(self.geometry)
         m.submodules.banks = banks = _Banks(self.geometry, self.bits)
         m.d.comb += [
-            writer.beat.eq(self.i.payload), writer.valid.eq(self.i.valid), self.i.ready.eq(writer.ready),
-            writer.released.eq(reader.released), reader.row_written.eq(banks.row_written), reader.room.eq(self.room),
-            self.step.eq(reader.step), self.start.eq(reader.start),
+            writer.beat.eq(self.i.payload),
+            writer.valid.eq(self.i.valid),
+            self.i.ready.eq(writer.ready),
+            writer.released.eq(reader.released),
+            reader.row_written.eq(banks.row_written),
+            reader.room.eq(self.room),
+            self.step.eq(reader.step),
+            self.start.eq(reader.start),
         ]
         wiring.connect(m, writer.write, banks.write)
         wiring.connect(m, reader.read, banks.read)
@@ -59,29 +70,34 @@ class LineBuffer(wiring.Component):
 
 
 def _write_signature(geometry: WindowGeometry, bits: int) -> wiring.Signature:
-    return wiring.Signature({
-        "enable": Out(1),
-        "row_bank": Out(range(max(2, geometry.row_lanes))),
-        "run_bank": Out(range(max(2, geometry.run_banks))),
-        "address": Out(range(max(2, _depth(geometry)))),
-        "granule": Out(geometry.granule * bits),
-        "row_end": Out(1),
-    })
+    return wiring.Signature(
+        {
+            "enable": Out(1),
+            "row_bank": Out(range(max(2, geometry.row_lanes))),
+            "run_bank": Out(range(max(2, geometry.run_banks))),
+            "address": Out(range(max(2, _depth(geometry)))),
+            "granule": Out(geometry.granule * bits),
+            "row_end": Out(1),
+        }
+    )
 
 
 def _read_signature(geometry: WindowGeometry) -> wiring.Signature:
-    """One step to read: the place of its first granule, and which rows and granules of it lie inside the map."""
-    return wiring.Signature({
-        "enable": Out(1),
-        "base": Out(range(max(2, _depth(geometry)))),
-        "row_bank": Out(range(max(2, geometry.row_lanes))),
-        "word": Out(signed(_word_bits(geometry))),
-        "run_bank": Out(range(max(2, geometry.run_banks))),
-        "row_mask": Out(geometry.row_lanes),
-        "run_mask": Out(geometry.run_banks),
-        "first": Out(1),
-        "last": Out(1),
-    })
+    """One step to read: the place of its first granule, and which rows and granules of it lie inside
+    the map."""
+    return wiring.Signature(
+        {
+            "enable": Out(1),
+            "base": Out(range(max(2, _depth(geometry)))),
+            "row_bank": Out(range(max(2, geometry.row_lanes))),
+            "word": Out(signed(_word_bits(geometry))),
+            "run_bank": Out(range(max(2, geometry.run_banks))),
+            "row_mask": Out(geometry.row_lanes),
+            "run_mask": Out(geometry.run_banks),
+            "first": Out(1),
+            "last": Out(1),
+        }
+    )
 
 
 def _depth(geometry: WindowGeometry) -> int:
@@ -93,8 +109,11 @@ def _word_bits(geometry: WindowGeometry) -> int:
     return (geometry.row_words + geometry.kernel[1] * geometry.pixel_granules + 1).bit_length() + 1
 
 
-def _advance(m: Module, base: Signal, bank: Value, rows: int, geometry: WindowGeometry) -> tuple[Value, Value]:
-    """(base, bank) of the row ``rows`` further on in the ring: ``base`` counts in words, wraps, and carries from ``bank``."""
+def _advance(
+    m: Module, base: Signal, bank: Value, rows: int, geometry: WindowGeometry
+) -> tuple[Value, Value]:
+    """(base, bank) of the row ``rows`` further on in the ring: ``base`` counts in words, wraps, and carries
+    from ``bank``."""
     high, low = divmod(rows % geometry.buffer_rows, geometry.row_lanes)
     size, unit = _depth(geometry), geometry.row_words
     carry = bank + low >= geometry.row_lanes
@@ -107,13 +126,15 @@ class _Writer(wiring.Component):
 
     def __init__(self, geometry: WindowGeometry, bits: int):
         self.geometry, self.bits = geometry, bits
-        super().__init__({
-            "beat": In(geometry.in_lanes * bits),
-            "valid": In(1),
-            "ready": Out(1),
-            "released": In(range(geometry.rows + 1)),
-            "write": Out(_write_signature(geometry, bits)),
-        })
+        super().__init__(
+            {
+                "beat": In(geometry.in_lanes * bits),
+                "valid": In(1),
+                "ready": Out(1),
+                "released": In(range(geometry.rows + 1)),
+                "write": Out(_write_signature(geometry, bits)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -130,7 +151,8 @@ class _Writer(wiring.Component):
         return m
 
     def _sub_beats(self, m: Module, take: Value) -> tuple[Value, Value]:
-        """The sub-beat of this cycle, and whether it is the last of its beat (the rest of a pixel's last beat is padding)."""
+        """The sub-beat of this cycle, and whether it is the last of its beat (the rest of a pixel's last
+        beat is padding)."""
         g = self.geometry
         width = g.sub_beat * self.bits
         full = g.in_lanes // g.sub_beat
@@ -167,8 +189,10 @@ class _Writer(wiring.Component):
         m.d.sync += [self.write.enable.eq(place), self.write.row_end.eq(row_end)]
         with m.If(place):
             m.d.sync += [
-                self.write.row_bank.eq(row_bank), self.write.run_bank.eq(run_bank),
-                self.write.address.eq(base + word), self.write.granule.eq(granule),
+                self.write.row_bank.eq(row_bank),
+                self.write.run_bank.eq(run_bank),
+                self.write.address.eq(base + word),
+                self.write.granule.eq(granule),
                 run_bank.eq(Mux(run_bank == g.run_banks - 1, 0, run_bank + 1)),
                 word.eq(word + (run_bank == g.run_banks - 1)),
             ]
@@ -182,14 +206,16 @@ class _Reader(wiring.Component):
 
     def __init__(self, geometry: WindowGeometry):
         self.geometry = geometry
-        super().__init__({
-            "room": In(1),
-            "row_written": In(1),
-            "released": Out(range(geometry.rows + 1)),
-            "step": Out(1),
-            "start": Out(1),
-            "read": Out(_read_signature(geometry)),
-        })
+        super().__init__(
+            {
+                "room": In(1),
+                "row_written": In(1),
+                "released": Out(range(geometry.rows + 1)),
+                "step": Out(1),
+                "start": Out(1),
+                "read": Out(_read_signature(geometry)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -203,7 +229,9 @@ class _Reader(wiring.Component):
             self.step.eq((enough | ~at_row) & (self.room | ~at_window)),
             self.start.eq(self.step & at_window),
             nest.step.eq(self.step),
-            self.read.enable.eq(self.step), self.read.first.eq(at_window), self.read.last.eq(nest.last[_KERNEL_ROW]),
+            self.read.enable.eq(self.step),
+            self.read.first.eq(at_window),
+            self.read.last.eq(nest.last[_KERNEL_ROW]),
         ]
         with m.If(self.step & nest.last[_COLUMN]):
             m.d.comb += self.released.eq(lookup(m, row, g.release, "release"))
@@ -214,7 +242,8 @@ class _Reader(wiring.Component):
         return m
 
     def _rows(self, m: Module, nest: LoopNest) -> None:
-        """The ring address of the kernel row being read; the window's top may lie above the map, in a masked row."""
+        """The ring address of the kernel row being read; the window's top may lie above the map, in a
+        masked row."""
         g = self.geometry
         high, low = divmod(-g.padding[0] % g.buffer_rows, g.row_lanes)
         top, base = (Signal(range(max(2, _depth(g))), init=high * g.row_words) for _ in range(2))
@@ -230,10 +259,15 @@ class _Reader(wiring.Component):
                 m.d.sync += [top.eq(next_base), base.eq(next_base), bank.eq(next_bank)]
 
     def _columns(self, m: Module, nest: LoopNest) -> None:
-        """The granule at which the step starts: one register, moved by what the outermost loop that advances asks for."""
+        """The granule at which the step starts: one register, moved by what the outermost loop that
+        advances asks for."""
         g = self.geometry
-        strides = {_COLUMN: g.stride[1] * g.pixel_granules, _GROUP: g.pixel_granules // g.groups,
-                   _KERNEL_COLUMN: g.pixel_granules, _CHUNK: g.run_banks}
+        strides = {
+            _COLUMN: g.stride[1] * g.pixel_granules,
+            _GROUP: g.pixel_granules // g.groups,
+            _KERNEL_COLUMN: g.pixel_granules,
+            _CHUNK: g.run_banks,
+        }
         start_word, start_bank = divmod(-g.padding[1] * g.pixel_granules, g.run_banks)
         word = Signal(signed(_word_bits(g)), init=start_word)
         bank = Signal(range(max(2, g.run_banks)), init=start_bank)
@@ -241,40 +275,73 @@ class _Reader(wiring.Component):
         rewind = 0
         with m.If(self.step):
             for loop in reversed(range(_COLUMN, _CHUNK + 1)):
-                move, rewind = strides.get(loop, 0) - rewind, rewind + (g.loops[loop] - 1) * strides.get(loop, 0)
+                move, rewind = (
+                    strides.get(loop, 0) - rewind,
+                    rewind + (g.loops[loop] - 1) * strides.get(loop, 0),
+                )
                 ends = nest.last[loop + 1] if loop < _CHUNK else Const(1)
                 with m.If(ends):
                     words, granules = divmod(move, g.run_banks)
                     carry = bank + granules >= g.run_banks
-                    m.d.sync += [word.eq(word + words + carry),
-                                 bank.eq(Mux(carry, bank + granules - g.run_banks, bank + granules))]
+                    m.d.sync += [
+                        word.eq(word + words + carry),
+                        bank.eq(Mux(carry, bank + granules - g.run_banks, bank + granules)),
+                    ]
             with m.If(nest.last[_COLUMN]):
                 m.d.sync += [word.eq(start_word), bank.eq(start_bank)]
 
     def _masks(self, m: Module, nest: LoopNest) -> None:
         g = self.geometry
-        rows = {bounds: [sum((bounds[0] <= k * g.row_lanes + t < bounds[1]) << t for t in range(g.row_lanes))
-                         for k in range(g.loops[_KERNEL_ROW])] for bounds in set(g.row_bounds)}
+        rows = {
+            bounds: [
+                sum((bounds[0] <= k * g.row_lanes + t < bounds[1]) << t for t in range(g.row_lanes))
+                for k in range(g.loops[_KERNEL_ROW])
+            ]
+            for bounds in set(g.row_bounds)
+        }
         m.d.comb += self.read.row_mask.eq(
-            _edge_lookup(m, nest.index[_ROW], g.row_bounds, nest.index[_KERNEL_ROW], rows, "row_mask"))
+            _edge_lookup(m, nest.index[_ROW], g.row_bounds, nest.index[_KERNEL_ROW], rows, "row_mask")
+        )
         if g.groups == 1:
             scale = g.pixel_granules
-            inside = {bounds: [sum((bounds[0] * scale <= k * g.run_banks + t < bounds[1] * scale) << t
-                                   for t in range(g.run_banks)) for k in range(g.loops[_CHUNK])]
-                      for bounds in set(g.column_bounds)}
-            mask = _edge_lookup(m, nest.index[_COLUMN], g.column_bounds, nest.index[_CHUNK], inside, "run_mask")
+            inside = {
+                bounds: [
+                    sum(
+                        (bounds[0] * scale <= k * g.run_banks + t < bounds[1] * scale) << t
+                        for t in range(g.run_banks)
+                    )
+                    for k in range(g.loops[_CHUNK])
+                ]
+                for bounds in set(g.column_bounds)
+            }
+            mask = _edge_lookup(
+                m, nest.index[_COLUMN], g.column_bounds, nest.index[_CHUNK], inside, "run_mask"
+            )
         else:
-            visible = {bounds: [int(bounds[0] <= k < bounds[1]) for k in range(g.kernel[1])]
-                       for bounds in set(g.column_bounds)}
-            column = _edge_lookup(m, nest.index[_COLUMN], g.column_bounds, nest.index[_KERNEL_COLUMN], visible, "column")
+            visible = {
+                bounds: [int(bounds[0] <= k < bounds[1]) for k in range(g.kernel[1])]
+                for bounds in set(g.column_bounds)
+            }
+            column = _edge_lookup(
+                m, nest.index[_COLUMN], g.column_bounds, nest.index[_KERNEL_COLUMN], visible, "column"
+            )
             size = g.pixel_granules // g.groups
-            tail = [sum((k * g.run_banks + t < size) << t for t in range(g.run_banks)) for k in range(g.loops[_CHUNK])]
+            tail = [
+                sum((k * g.run_banks + t < size) << t for t in range(g.run_banks))
+                for k in range(g.loops[_CHUNK])
+            ]
             mask = Mux(column[0], lookup(m, nest.index[_CHUNK], tail, "tail"), 0)
         m.d.comb += self.read.run_mask.eq(mask)
 
 
-def _edge_lookup(m: Module, outer: Value, kinds: tuple[tuple[int, int], ...], inner: Value,
-                 tables: dict[tuple[int, int], list[int]], name: str) -> Value:
+def _edge_lookup(
+    m: Module,
+    outer: Value,
+    kinds: tuple[tuple[int, int], ...],
+    inner: Value,
+    tables: dict[tuple[int, int], list[int]],
+    name: str,
+) -> Value:
     """``tables[kinds[outer]][inner]``: a few kinds of edge, each with its own small table."""
     order = sorted(tables)
     values = [lookup(m, inner, tables[kind], f"{name}_{index}") for index, kind in enumerate(order)]
@@ -288,12 +355,14 @@ class _Banks(wiring.Component):
 
     def __init__(self, geometry: WindowGeometry, bits: int):
         self.geometry, self.bits = geometry, bits
-        super().__init__({
-            "write": In(_write_signature(geometry, bits)),
-            "read": In(_read_signature(geometry)),
-            "row_written": Out(1),
-            "o": Out(free_running(Step(bits, geometry.lanes))),
-        })
+        super().__init__(
+            {
+                "write": In(_write_signature(geometry, bits)),
+                "read": In(_read_signature(geometry)),
+                "row_written": Out(1),
+                "o": Out(free_running(Step(bits, geometry.lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -314,14 +383,16 @@ class _Banks(wiring.Component):
         return m
 
     def _bank(self, m: Module, row: int, run: int) -> Value:
-        """One memory with its output register. A bank before the first one of the step holds the step's next row or word."""
+        """One memory with its output register. A bank before the first one of the step holds the step's
+        next row or word."""
         g, read, write = self.geometry, self.read, self.write
         memory = Memory(shape=unsigned(g.granule * self.bits), depth=max(2, _depth(g)), init=[])
         m.submodules[f"bank_{row}_{run}"] = memory
         writing, reading = memory.write_port(), memory.read_port()
         m.d.comb += [
             writing.en.eq(write.enable & (write.row_bank == row) & (write.run_bank == run)),
-            writing.addr.eq(write.address), writing.data.eq(write.granule),
+            writing.addr.eq(write.address),
+            writing.data.eq(write.granule),
             reading.en.eq(read.enable),
         ]
         base = read.base
@@ -329,7 +400,7 @@ class _Banks(wiring.Component):
             following = base + g.row_words
             wrapped = Mux(following >= _depth(g), following - _depth(g), following)
             base = Mux(read.row_bank > row, wrapped, base)
-        m.d.comb += reading.addr.eq((base + read.word + (read.run_bank > run))[:len(reading.addr)])
+        m.d.comb += reading.addr.eq((base + read.word + (read.run_bank > run))[: len(reading.addr)])
         word, enable = Signal(g.granule * self.bits, reset_less=True), Signal()
         m.d.sync += enable.eq(read.enable)
         with m.If(enable):
@@ -344,14 +415,20 @@ class _Banks(wiring.Component):
         lanes: list[Value] = []
         for t, row in enumerate(rows):
             size = g.granule * self.bits
-            granules = _rotate([row.word_select(k, size) for k in range(g.run_banks)], run_bank, g.rotates_runs)
+            granules = _rotate(
+                [row.word_select(k, size) for k in range(g.run_banks)], run_bank, g.rotates_runs
+            )
             lanes += [Mux(row_mask[t] & run_mask[k], granule, 0) for k, granule in enumerate(granules)]
-        m.d.sync += [self.o.payload.codes.eq(Cat(lanes)), self.o.payload.first.eq(first), self.o.payload.last.eq(last)]
+        m.d.sync += [
+            self.o.payload.codes.eq(Cat(lanes)),
+            self.o.payload.first.eq(first),
+            self.o.payload.last.eq(last),
+        ]
 
 
 def _split(value: Value, widths: list[int]) -> list[Value]:
     starts = [sum(widths[:k]) for k in range(len(widths))]
-    return [value[start:start + width] for start, width in zip(starts, widths, strict=True)]
+    return [value[start : start + width] for start, width in zip(starts, widths, strict=True)]
 
 
 def _rotate(values: list[Value], amount: Value, varies: bool) -> list[Value]:

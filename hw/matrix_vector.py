@@ -18,8 +18,9 @@ __all__ = ["ArrayShape", "MatrixVectorUnit", "Recentre", "Serialiser"]
 class ArrayShape:
     """What a matrix-vector unit computes and how wide it is.
 
-    ``raw_high``: the largest sum of r x that the layer's weights can reach; ``total_high``: the same of the sum of x.
-    ``low`` and ``high`` bound the accumulators sum of w x = 2 sum of r x - (2^W - 1) sum of x (docs/numerics.md).
+    ``raw_high``: the largest sum of r x that the layer's weights can reach; ``total_high``: the same of the
+    sum of x. ``low`` and ``high`` bound the accumulators sum of w x = 2 sum of r x - (2^W - 1) sum of x
+    (docs/numerics.md).
     """
 
     pe: int
@@ -38,27 +39,32 @@ class ArrayShape:
 
 
 def _sums(array: ArrayShape, lanes: int) -> data.StructLayout:
-    return data.StructLayout({
-        "raw": beat(accumulator(0, array.raw_high), lanes),
-        "total": accumulator(0, array.total_high),
-    })
+    return data.StructLayout(
+        {
+            "raw": beat(accumulator(0, array.raw_high), lanes),
+            "total": accumulator(0, array.total_high),
+        }
+    )
 
 
 class MatrixVectorUnit(wiring.Component):
-    """Multiplies each step's SIMD codes by PE x SIMD weight codes and adds up from a window's first step to its last.
+    """Multiplies each step's SIMD codes by PE x SIMD weight codes and adds up from a window's first step to
+    its last.
 
-    ``i``: steps; ``weights``: the weight codes of the same cycle; ``o``: one payload a window.
-    Latency: ``latency_of(simd)`` cycles from a window's last step to its sums: a product register, one register a level of
-    the adder tree, and the accumulator. Throughput: one step a cycle, windows back to back.
+    ``i``: steps; ``weights``: the weight codes of the same cycle; ``o``: one payload a window. Latency:
+    ``latency_of(simd)`` cycles from a window's last step to its sums: a product register, one register a
+    level of the adder tree, and the accumulator. Throughput: one step a cycle, windows back to back.
     """
 
     def __init__(self, array: ArrayShape):
         self.array = array
-        super().__init__({
-            "i": In(free_running(Step(array.code_bits, array.simd))),
-            "weights": In(beat(array.weight_bits, array.pe * array.simd)),
-            "o": Out(free_running(array.sums)),
-        })
+        super().__init__(
+            {
+                "i": In(free_running(Step(array.code_bits, array.simd))),
+                "weights": In(beat(array.weight_bits, array.pe * array.simd)),
+                "o": Out(free_running(array.sums)),
+            }
+        )
 
     @staticmethod
     def latency_of(simd: int) -> int:
@@ -69,12 +75,18 @@ class MatrixVectorUnit(wiring.Component):
         m = Module()
         a = self.array
         codes = [self.i.payload.codes[k] for k in range(a.simd)]
-        products = [[_product(self.weights[p * a.simd + k], codes[k]) for k in range(a.simd)] for p in range(a.pe)]
+        products = [
+            [_product(self.weights[p * a.simd + k], codes[k]) for k in range(a.simd)] for p in range(a.pe)
+        ]
         code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
-        sums = [_tree(m, self.i.valid, row, code_high * weight_high, f"pe{p}") for p, row in enumerate(products)]
+        sums = [
+            _tree(m, self.i.valid, row, code_high * weight_high, f"pe{p}") for p, row in enumerate(products)
+        ]
         total = _tree(m, self.i.valid, codes, code_high, "total")
 
-        valid, first, last = _delay(m, self.i.valid, self.i.payload.first, self.i.payload.last, 1 + tree_levels(a.simd))
+        valid, first, last = _delay(
+            m, self.i.valid, self.i.payload.first, self.i.payload.last, 1 + tree_levels(a.simd)
+        )
         m.d.sync += self.o.valid.eq(valid & last)
         for register, term in [*zip(self.o.payload.raw, sums, strict=True), (self.o.payload.total, total)]:
             with m.If(valid):
@@ -99,7 +111,10 @@ def _tree(m: Module, enable: Value, terms: Sequence[Value], high: int, name: str
     """The sum of ``terms``, each at most ``high``: a register for the terms, then one for every level."""
     level, highs, depth = list(terms), [high] * len(terms), 0
     while True:
-        registers = [Signal(accumulator(0, top), reset_less=True, name=f"{name}_{depth}_{k}") for k, top in enumerate(highs)]
+        registers = [
+            Signal(accumulator(0, top), reset_less=True, name=f"{name}_{depth}_{k}")
+            for k, top in enumerate(highs)
+        ]
         with m.If(enable):
             m.d.sync += [register.eq(term) for register, term in zip(registers, level, strict=True)]
         if len(registers) == 1:
@@ -107,8 +122,8 @@ def _tree(m: Module, enable: Value, terms: Sequence[Value], high: int, name: str
         following = Signal(name=f"{name}_valid_{depth}")
         m.d.sync += following.eq(enable)
         enable, depth = following, depth + 1
-        level = [sum(registers[k + 1:k + 2], registers[k]) for k in range(0, len(registers), 2)]
-        highs = [sum(highs[k:k + 2]) for k in range(0, len(highs), 2)]
+        level = [sum(registers[k + 1 : k + 2], registers[k]) for k in range(0, len(registers), 2)]
+        highs = [sum(highs[k : k + 2]) for k in range(0, len(highs), 2)]
 
 
 def _delay(m: Module, valid: Value, first: Value, last: Value, cycles: int) -> tuple[Value, Value, Value]:
@@ -123,8 +138,9 @@ def _delay(m: Module, valid: Value, first: Value, last: Value, cycles: int) -> t
 class Serialiser(wiring.Component):
     """Sends the PE sums of a window on as beats of ``lanes``, lowest channel first.
 
-    The last window of every ``windows`` holds only ``tail`` beats that mean something; the rest is not sent.
-    Latency: 1 cycle to the first beat. Throughput: a beat a cycle; windows must come at least ``pe / lanes`` cycles apart.
+    The last window of every ``windows`` holds only ``tail`` beats that mean something; the rest is not
+    sent. Latency: 1 cycle to the first beat. Throughput: a beat a cycle; windows must come at least ``pe /
+    lanes`` cycles apart.
     """
 
     latency = 1
@@ -133,10 +149,12 @@ class Serialiser(wiring.Component):
         if array.pe % lanes:
             raise ValueError(f"lanes must divide the {array.pe} PEs, not {lanes}")
         self.array, self.lanes, self.windows, self.tail = array, lanes, windows, tail
-        super().__init__({
-            "i": In(free_running(array.sums)),
-            "o": Out(free_running(_sums(array, lanes))),
-        })
+        super().__init__(
+            {
+                "i": In(free_running(array.sums)),
+                "o": Out(free_running(_sums(array, lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -153,23 +171,27 @@ class Serialiser(wiring.Component):
             m.d.sync += [left.eq(left - 1), raw.eq(raw >> (len(raw) // beats))]
         with m.If(self.i.valid):
             m.d.sync += [
-                left.eq(Mux(window.last[0], self.tail, beats)), raw.eq(self.i.payload.raw),
+                left.eq(Mux(window.last[0], self.tail, beats)),
+                raw.eq(self.i.payload.raw),
                 self.o.payload.total.eq(self.i.payload.total),
             ]
         return m
 
 
 class Recentre(wiring.Component):
-    """From sums of weight codes to sums of weights: 2 sum(r x) - (2^W - 1) sum(x). Latency 1, one beat a cycle."""
+    """From sums of weight codes to sums of weights: 2 sum(r x) - (2^W - 1) sum(x). Latency 1, one beat a
+    cycle."""
 
     latency = 1
 
     def __init__(self, array: ArrayShape, lanes: int):
         self.array = array
-        super().__init__({
-            "i": In(free_running(_sums(array, lanes))),
-            "o": Out(free_running(beat(accumulator(array.low, array.high), lanes))),
-        })
+        super().__init__(
+            {
+                "i": In(free_running(_sums(array, lanes))),
+                "o": Out(free_running(beat(accumulator(array.low, array.high), lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

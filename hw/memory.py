@@ -34,31 +34,46 @@ endmodule
 
 
 class Rom(wiring.Component):
-    """``depth`` words of ``width`` bits: ``data`` is ``contents[address]`` one cycle after ``enable``, and stays.
+    """``depth`` words of ``width`` bits: ``data`` is ``contents[address]`` one cycle after ``enable``, and
+    stays.
 
-    ``contents``: the words, or the name of a file that holds them in hexadecimal. A file keeps megabytes of weights
-    out of the Verilog text, and new weights need no new Verilog; Amaranth's own simulator needs the words.
+    ``contents``: the words, or the name of a file that holds them in hexadecimal. A file keeps megabytes of
+    weights out of the Verilog text, and new weights need no new Verilog; Amaranth's own simulator needs the
+    words.
     """
 
     def __init__(self, width: int, depth: int, contents: Sequence[int] | str):
         if not isinstance(contents, str) and len(contents) != depth:
             raise ValueError(f"contents must be {depth} words, not {len(contents)}")
         self.width, self.depth, self.contents = width, depth, contents
-        super().__init__({
-            "address": In(range(max(2, depth))),
-            "enable": In(1),
-            "data": Out(width),
-        })
+        super().__init__(
+            {
+                "address": In(range(max(2, depth))),
+                "enable": In(1),
+                "data": Out(width),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if isinstance(self.contents, str):
             m.submodules.rom = Instance(
-                ROM_MODULE, p_WIDTH=self.width, p_DEPTH=max(2, self.depth), p_FILE=self.contents,
-                i_clk=ClockSignal(), i_enable=self.enable, i_address=self.address, o_data=self.data)
+                ROM_MODULE,
+                p_WIDTH=self.width,
+                p_DEPTH=max(2, self.depth),
+                p_FILE=self.contents,
+                i_clk=ClockSignal(),
+                i_enable=self.enable,
+                i_address=self.address,
+                o_data=self.data,
+            )
             return m
-        memory = Memory(shape=unsigned(self.width), depth=max(2, self.depth), init=list(self.contents),
-                        attrs={"rom_style": "block"})
+        memory = Memory(
+            shape=unsigned(self.width),
+            depth=max(2, self.depth),
+            init=list(self.contents),
+            attrs={"rom_style": "block"},
+        )
         m.submodules.memory = memory
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable), self.data.eq(port.data)]
@@ -66,17 +81,21 @@ class Rom(wiring.Component):
 
 
 class WeightRom(wiring.Component):
-    """The weights of a matrix-vector unit in the order of its steps, from the first step to the last and again.
+    """The weights of a matrix-vector unit in the order of its steps, from the first step to the last and
+    again.
 
-    ``parts``: one (width, contents) for each memory; the words of all parts side by side are one step's codes, PE by
-    PE, each PE's SIMD lanes lowest first. ``latency`` cycles from ``step`` to the codes; one step a cycle.
+    ``parts``: one (width, contents) for each memory; the words of all parts side by side are one step's
+    codes, PE by PE, each PE's SIMD lanes lowest first. ``latency`` cycles from ``step`` to the codes; one
+    step a cycle.
     """
 
     latency = 3
 
     def __init__(self, bits: int, lanes: int, depth: int, parts: Sequence[tuple[int, Sequence[int] | str]]):
         if sum(width for width, _ in parts) != bits * lanes:
-            raise ValueError(f"parts must be {bits * lanes} bits wide together, not {sum(width for width, _ in parts)}")
+            raise ValueError(
+                f"parts must be {bits * lanes} bits wide together, not {sum(width for width, _ in parts)}"
+            )
         self.depth, self.parts = depth, tuple(parts)
         super().__init__({"step": In(1), "codes": Out(beat(bits, lanes))})
 
@@ -102,7 +121,8 @@ class WeightRom(wiring.Component):
 
 
 class SequenceRom(wiring.Component):
-    """Words handed out in turn: ``data`` is the current word, and the next one in the cycle after ``advance``."""
+    """Words handed out in turn: ``data`` is the current word, and the next one in the cycle after
+    ``advance``."""
 
     def __init__(self, width: int, words: Sequence[int]):
         self.width, self.words = width, tuple(words)
@@ -118,7 +138,9 @@ class SequenceRom(wiring.Component):
         position, following = Signal(range(depth)), Signal(range(depth))
         m.d.comb += [
             following.eq(Mux(self.advance, Mux(position == depth - 1, 0, position + 1), position)),
-            rom.address.eq(following), rom.enable.eq(1), self.data.eq(rom.data),
+            rom.address.eq(following),
+            rom.enable.eq(1),
+            self.data.eq(rom.data),
         ]
         m.d.sync += position.eq(following)
         return m

@@ -14,7 +14,8 @@ __all__ = ["Argmax", "MaxReduce"]
 
 
 class MaxReduce(wiring.Component):
-    """The maximum of each channel over a window; a step holds ``taps`` kernel positions of ``channels`` codes each.
+    """The maximum of each channel over a window; a step holds ``taps`` kernel positions of ``channels``
+    codes each.
 
     Codes are unsigned and padding reads as 0, the lowest code, so padding never wins.
     Latency 2 (the step's taps, the window's running maximum); one step a cycle.
@@ -24,10 +25,12 @@ class MaxReduce(wiring.Component):
 
     def __init__(self, bits: int, channels: int, taps: int):
         self.bits, self.channels, self.taps = bits, channels, taps
-        super().__init__({
-            "i": In(free_running(Step(bits, taps * channels))),
-            "o": Out(free_running(beat(bits, channels))),
-        })
+        super().__init__(
+            {
+                "i": In(free_running(Step(bits, taps * channels))),
+                "o": Out(free_running(beat(bits, channels))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -48,18 +51,21 @@ class MaxReduce(wiring.Component):
 class Argmax(wiring.Component):
     """The index of the largest of ``count`` numbers, the lowest index where several are equal.
 
-    ``i``: elastic beats of ``lanes`` numbers, the last one padded. ``o``: elastic indices, one for each ``count`` numbers.
-    Latency 1 from the last beat; one beat a cycle, held up only while an index is not taken.
+    ``i``: elastic beats of ``lanes`` numbers, the last one padded. ``o``: elastic indices, one for each
+    ``count`` numbers. Latency 1 from the last beat; one beat a cycle, held up only while an index is not
+    taken.
     """
 
     latency = 1
 
     def __init__(self, shape: Shape, lanes: int, count: int):
         self.shape, self.lanes, self.count = shape, lanes, count
-        super().__init__({
-            "i": In(elastic(beat(shape, lanes))),
-            "o": Out(elastic(Shape.cast(range(max(2, count))))),
-        })
+        super().__init__(
+            {
+                "i": In(elastic(beat(shape, lanes))),
+                "o": Out(elastic(Shape.cast(range(max(2, count))))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -68,7 +74,9 @@ class Argmax(wiring.Component):
         taken = self.i.valid & self.i.ready
         base = Signal(range(max(2, self.count + self.lanes)))
         used = self.count - (beats.counts[0] - 1) * self.lanes
-        numbers = [(self.i.payload[k], base + k, None if k < used else beats.last[0]) for k in range(self.lanes)]
+        numbers = [
+            (self.i.payload[k], base + k, None if k < used else beats.last[0]) for k in range(self.lanes)
+        ]
 
         value, index = best, winner
         for number, position, absent in numbers:
@@ -79,7 +87,11 @@ class Argmax(wiring.Component):
                 wins = wins & ~absent
             value, index = Mux(wins, number, value), Mux(wins, position, index)
 
-        m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), beats.step.eq(taken), self.o.payload.eq(winner)]
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+            beats.step.eq(taken),
+            self.o.payload.eq(winner),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(taken):
@@ -93,5 +105,5 @@ def _largest(values: Sequence[Value]) -> Value:
     """The largest of ``values``, as a balanced tree."""
     if len(values) == 1:
         return values[0]
-    left, right = _largest(values[:len(values) // 2]), _largest(values[len(values) // 2:])
+    left, right = _largest(values[: len(values) // 2]), _largest(values[len(values) // 2 :])
     return Mux(left > right, left, right)

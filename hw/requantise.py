@@ -20,15 +20,26 @@ def _ports(shape: Shape, lanes: int, bits: int) -> dict[str, wiring.Member]:
 class ScaleRequantise(wiring.Component):
     """y = clip((multiplier * acc + offset) >> shift, 0, 2^bits - 1).
 
-    ``multiplier`` and ``offset``: one number for the layer, or one for each channel; channels arrive ``lanes`` a
-    beat, from 0 to the last and again. Latency 3 (product, sum, clip); one beat a cycle.
+    ``multiplier`` and ``offset``: one number for the layer, or one for each channel; channels arrive
+    ``lanes`` a beat, from 0 to the last and again. Latency 3 (product, sum, clip); one beat a cycle.
     """
 
     latency = 3
 
-    def __init__(self, low: int, high: int, lanes: int, bits: int, multiplier: Sequence[int], offset: Sequence[int], shift: int):
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        lanes: int,
+        bits: int,
+        multiplier: Sequence[int],
+        offset: Sequence[int],
+        shift: int,
+    ):
         if len(multiplier) != len(offset) or min(multiplier) < 0:
-            raise ValueError(f"multipliers must not be negative and as many as offsets, not {list(multiplier)}")
+            raise ValueError(
+                f"multipliers must not be negative and as many as offsets, not {list(multiplier)}"
+            )
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.multiplier, self.offset, self.shift = tuple(multiplier), tuple(offset), shift
         super().__init__(_ports(accumulator(low, high), lanes, bits))
@@ -37,9 +48,14 @@ class ScaleRequantise(wiring.Component):
         m = Module()
         top = max(self.multiplier)
         product = accumulator(min(0, self.low) * top, max(0, self.high) * top)
-        total = accumulator(min(-1, min(0, self.low) * top + min(0, *self.offset)), max(0, self.high) * top + max(0, *self.offset))
+        total = accumulator(
+            min(-1, min(0, self.low) * top + min(0, *self.offset)),
+            max(0, self.high) * top + max(0, *self.offset),
+        )
         factor, addend = accumulator(0, top), accumulator(min(-1, *self.offset), max(0, *self.offset))
-        parameters = _parameters(m, self.i.valid, self.lanes, [(factor, self.multiplier), (addend, self.offset)])
+        parameters = _parameters(
+            m, self.i.valid, self.lanes, [(factor, self.multiplier), (addend, self.offset)]
+        )
 
         multiplied, added = Signal(), Signal()
         m.d.sync += [multiplied.eq(self.i.valid), added.eq(multiplied), self.o.valid.eq(added)]
@@ -58,8 +74,8 @@ class ScaleRequantise(wiring.Component):
 class ThresholdRequantise(wiring.Component):
     """y = how many of the 2^bits - 1 ascending thresholds acc has reached.
 
-    ``thresholds``: one row for the layer, or one for each channel; channels arrive ``lanes`` a beat, from 0 to the
-    last and again. Latency 2 (compare, count); one beat a cycle.
+    ``thresholds``: one row for the layer, or one for each channel; channels arrive ``lanes`` a beat, from 0
+    to the last and again. Latency 2 (compare, count); one beat a cycle.
     """
 
     latency = 2
@@ -94,8 +110,11 @@ def _clip(value: Value, bits: int) -> Value:
     return Mux(value[-1], 0, Mux(value[bits:].any(), saturated, value[:bits]))
 
 
-def _parameters(m: Module, advance: Value, lanes: int, columns: Sequence[tuple[Shape, Sequence[int]]]) -> list[list[Value]]:
-    """For each lane its current numbers: constants where the layer has one set, else read in the order of the channels."""
+def _parameters(
+    m: Module, advance: Value, lanes: int, columns: Sequence[tuple[Shape, Sequence[int]]]
+) -> list[list[Value]]:
+    """For each lane its current numbers: constants where the layer has one set, else read in the order of
+    the channels."""
     channels = len(columns[0][1])
     layout = data.StructLayout({f"column_{c}": shape for c, (shape, _) in enumerate(columns)})
     row = data.ArrayLayout(layout, lanes)
@@ -112,5 +131,6 @@ def _parameters(m: Module, advance: Value, lanes: int, columns: Sequence[tuple[S
 
 
 def _pack(row: data.ArrayLayout, columns: Sequence[Sequence[int]], start: int) -> int:
-    return row.const([{f"column_{c}": numbers[start + k] for c, numbers in enumerate(columns)}
-                      for k in range(row.length)]).as_bits()
+    return row.const(
+        [{f"column_{c}": numbers[start + k] for c, numbers in enumerate(columns)} for k in range(row.length)]
+    ).as_bits()

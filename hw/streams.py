@@ -1,8 +1,8 @@
 """The two kinds of link, and the payloads that travel on them (docs/streams.md).
 
-Between layers a link is *elastic*: valid and ready. Inside a layer it is *free-running*: a step that has been started
-never stops, because its place in the layer's output FIFO was reserved before it started. So nothing in a datapath
-needs an enable, and no ready signal crosses more than one layer.
+Between layers a link is *elastic*: valid and ready. Inside a layer it is *free-running*: a step that has
+been started never stops, because its place in the layer's output FIFO was reserved before it started. So
+nothing in a datapath needs an enable, and no ready signal crosses more than one layer.
 """
 
 from amaranth.hdl import Shape, signed, unsigned
@@ -40,7 +40,8 @@ def tap(payload: data.Layout | Shape) -> wiring.Signature:
 
 
 def accumulator(low: int, high: int) -> Shape:
-    """The narrowest shape that holds every integer from ``low`` to ``high``; signed if ``low`` is negative."""
+    """The narrowest shape that holds every integer from ``low`` to ``high``; signed if ``low`` is
+    negative."""
     if low < 0:
         return signed(1 + max((~low).bit_length(), max(high, 0).bit_length()))
     return unsigned(max(1, high.bit_length()))

@@ -15,7 +15,8 @@ __all__ = ["LayerTiming", "matrix_vector_timing", "pool_timing"]
 class LayerTiming:
     """A layer as the cycle model sees it.
 
-    ``lanes``: numbers in a beat that leaves. ``latency``: cycles from a window's last step to its first beat entering the FIFO.
+    ``lanes``: numbers in a beat that leaves. ``latency``: cycles from a window's last step to its first
+    beat entering the FIFO.
     """
 
     window: WindowGeometry
@@ -25,30 +26,43 @@ class LayerTiming:
     fifo_depth: int
 
 
-def matrix_vector_timing(window: WindowGeometry, pe: int, channels: int, requantise_latency: int,
-                         fifo_depth: int = 0) -> LayerTiming:
+def matrix_vector_timing(
+    window: WindowGeometry, pe: int, channels: int, requantise_latency: int, fifo_depth: int = 0
+) -> LayerTiming:
     """A convolution or fully connected layer of ``channels`` outputs; a window brings ``pe`` of them.
 
-    ``fifo_depth``: 0 takes the least that never holds the layer up. Raises ``ValueError`` if the fold is not possible.
+    ``fifo_depth``: 0 takes the least that never holds the layer up. Raises ``ValueError`` if the fold is
+    not possible.
     """
     lanes = serial_lanes(pe, window.window_steps)
     group = channels // window.groups
     left = group - (window.repeats - 1) * pe
     if not 0 < left <= pe:
-        raise ValueError(f"repeats must be the {group} channels of a group over {pe} PEs, rounded up, not {window.repeats}")
+        raise ValueError(
+            f"repeats must be the {group} channels of a group over {pe} PEs, rounded up, not {window.repeats}"
+        )
     if window.groups > 1 and group % lanes:
         raise ValueError(f"lanes must divide the {group} channels of a group, not {lanes}")
     reservation = Reservation(window.repeats, pe // lanes, ceil_div(left, lanes))
-    latency = (LineBuffer.latency + MatrixVectorUnit.latency_of(window.lanes) + Serialiser.latency + Recentre.latency
-               + requantise_latency)
-    return LayerTiming(window, lanes, reservation, latency, fifo_depth or _least_depth(window, reservation.full, latency))
+    latency = (
+        LineBuffer.latency
+        + MatrixVectorUnit.latency_of(window.lanes)
+        + Serialiser.latency
+        + Recentre.latency
+        + requantise_latency
+    )
+    return LayerTiming(
+        window, lanes, reservation, latency, fifo_depth or _least_depth(window, reservation.full, latency)
+    )
 
 
 def pool_timing(window: WindowGeometry, fifo_depth: int = 0) -> LayerTiming:
     """A pooling layer: a window brings the channels of one group in one beat."""
     latency = LineBuffer.latency + MaxReduce.latency
     lanes = window.channels // window.groups
-    return LayerTiming(window, lanes, Reservation(1, 1, 1), latency, fifo_depth or _least_depth(window, 1, latency))
+    return LayerTiming(
+        window, lanes, Reservation(1, 1, 1), latency, fifo_depth or _least_depth(window, 1, latency)
+    )
 
 
 def _least_depth(window: WindowGeometry, full: int, latency: int) -> int:

@@ -21,8 +21,14 @@ class AmaranthBench:
 
     component: wiring.Component
 
-    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
-            stall: Stall = NO_STALL, patience: int = 10_000) -> Record:
+    def run(
+        self,
+        feeds: Mapping[str, NDArray[np.int64]],
+        expected: Mapping[str, int],
+        *,
+        stall: Stall = NO_STALL,
+        patience: int = 10_000,
+    ) -> Record:
         run = _Run(self.component, feeds, expected, stall, patience)
         simulator = Simulator(self.component)
         simulator.add_clock(1e-6)
@@ -34,8 +40,14 @@ class AmaranthBench:
 class _Run:
     """Looks at every stream once a cycle, before the clock edge, then chooses what the next cycle brings."""
 
-    def __init__(self, component: wiring.Component, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int],
-                 stall: Stall, patience: int):
+    def __init__(
+        self,
+        component: wiring.Component,
+        feeds: Mapping[str, NDArray[np.int64]],
+        expected: Mapping[str, int],
+        stall: Stall,
+        patience: int,
+    ):
         self.component, self.stall, self.patience = component, stall, patience
         self.ports = stream_ports(component)
         self.feeds = {name: iter(_words(self._port(name), beats)) for name, beats in feeds.items()}
@@ -79,10 +91,16 @@ class _Run:
             if port.direction is Direction.OUTPUT:
                 ctx.set(stream.ready, self.random.random() >= self.stall.probability)
             elif port.direction is Direction.INPUT and (port.name in moved or not ctx.get(stream.valid)):
-                word = None if self.random.random() < self.stall.probability else next(self.feeds[port.name], None)
+                word = (
+                    None
+                    if self.random.random() < self.stall.probability
+                    else next(self.feeds[port.name], None)
+                )
                 ctx.set(stream.valid, word is not None)
                 if word is not None:
-                    payload = stream.payload.as_value() if hasattr(stream.payload, "as_value") else stream.payload
+                    payload = (
+                        stream.payload.as_value() if hasattr(stream.payload, "as_value") else stream.payload
+                    )
                     ctx.set(payload, word)
 
     def _states(self, ctx: SimulatorContext) -> dict[str, tuple[bool, bool]]:
@@ -95,7 +113,9 @@ class _Run:
 
 def _words(port: StreamPort, beats: NDArray[np.int64]) -> list[int]:
     mask = (1 << port.format.bits) - 1
-    return [sum((int(code) & mask) << (k * port.format.bits) for k, code in enumerate(beat)) for beat in beats]
+    return [
+        sum((int(code) & mask) << (k * port.format.bits) for k, code in enumerate(beat)) for beat in beats
+    ]
 
 
 def _stream_record(port: StreamPort, moved: list[tuple[int, int]]) -> StreamRecord:

@@ -23,19 +23,30 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status: 1 if the hardware is not equal to the golden model."""
+    """Runs the command line and returns its exit status: 1 if the hardware is not equal to the golden
+    model."""
     parser = argparse.ArgumentParser(
         prog="python -m sim",
-        description="Build the accelerator of a network if it is not built yet, run images through it in Verilator, back to "
-                    "back, and compare every value of every layer with the golden model, and the cycle of every beat with "
-                    "the prediction. All comparisons are ==.",
-        epilog="Example: python -m sim digits_w4a4 --images 20 --stall 0.3")
+        description="Build the accelerator of a network if it is not built yet, run images through it "
+        "in Verilator, back to back, and compare every value of every layer with the golden model, and the "
+        "cycle of every beat with the prediction. All comparisons are ==.",
+        epilog="Example: python -m sim digits_w4a4 --images 20 --stall 0.3",
+    )
     add_build_arguments(parser)
     parser.add_argument("--images", type=int, metavar="N", help="held-out images to run (default all)")
-    parser.add_argument("--stall", type=_probability, default=0.0, metavar="P",
-                        help="probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle")
+    parser.add_argument(
+        "--stall",
+        type=_probability,
+        default=0.0,
+        metavar="P",
+        help="probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the stalls (default %(default)s)")
-    parser.add_argument("--waves", action="store_true", help="write dump.fst, every signal of the run, into the build's folder")
+    parser.add_argument(
+        "--waves",
+        action="store_true",
+        help="write dump.fst, every signal of the run, into the build's folder",
+    )
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(options))
 
@@ -61,7 +72,10 @@ def _run(options: argparse.Namespace) -> int:
     stall = Stall(options.stall, options.seed)
     with steps.step("compile", "Verilator, then g++"):
         bench(folder, waves=options.waves).compile()
-    with steps.step("simulate", f"{len(images)} images back to back" + (f", stalls {stall.probability}" * bool(stall.probability))):
+    with steps.step(
+        "simulate",
+        f"{len(images)} images back to back" + (f", stalls {stall.probability}" * bool(stall.probability)),
+    ):
         outcome = _simulate(folder, plan, source, images, stall, options.waves)
     labels = None if source.test_set is None else source.test_set.labels
     update_report(told, plan, outcome, labels, stall)
@@ -99,9 +113,17 @@ def _layers(told: dict[str, Any]) -> Table:
     table = Table("layer", "in", "out", "bits w/a", "PE", "SIMD", "steps", "cycles predicted", "simulated")
     for row in told["layers"]:
         source, result = ("x".join(map(str, shape)) for shape in row["shape"])
-        table.add_row(row["name"], source, result, f"{row['bits']['weights'] or '-'}/{row['bits']['input']}", str(row["pe"]),
-                      str(row["simd"] or "-"), str(row["steps"]), _text(row["cycles"]["predicted"]),
-                      _text(row["cycles"]["simulated"]))
+        table.add_row(
+            row["name"],
+            source,
+            result,
+            f"{row['bits']['weights'] or '-'}/{row['bits']['input']}",
+            str(row["pe"]),
+            str(row["simd"] or "-"),
+            str(row["steps"]),
+            _text(row["cycles"]["predicted"]),
+            _text(row["cycles"]["simulated"]),
+        )
     return table
 
 
@@ -111,10 +133,18 @@ def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
     equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
     table.add_row("images", f"{told['images']}, {total:,} values compared with the golden model: {equal}")
     accuracy = told["accuracy"]
-    table.add_row("accuracy", ", ".join(f"{name} {_percent(accuracy[name])}" for name in ("teacher", "student", "hardware")))
+    table.add_row(
+        "accuracy",
+        ", ".join(f"{name} {_percent(accuracy[name])}" for name in ("teacher", "student", "hardware")),
+    )
     for key, name in (("cycles_per_image", "cycles an image"), ("first_image_latency", "first image after")):
-        table.add_row(name, f"{_text(told[key]['simulated'])} simulated, {_text(told[key]['predicted'])} predicted")
-    table.add_row("lane efficiency", f"{told['lane_efficiency']:.3f} of {told['lanes']} lanes, {told['macs']:,} MACs an image")
+        table.add_row(
+            name, f"{_text(told[key]['simulated'])} simulated, {_text(told[key]['predicted'])} predicted"
+        )
+    table.add_row(
+        "lane efficiency",
+        f"{told['lane_efficiency']:.3f} of {told['lanes']} lanes, {told['macs']:,} MACs an image",
+    )
     return table
 
 
@@ -124,4 +154,3 @@ def _text(number: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
-

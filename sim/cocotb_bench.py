@@ -1,7 +1,7 @@
 """The cocotb test: starts the clock, lets the bench run, then holds every beat against the golden model.
 
-The bench in Verilog moves the data (bench.v); this wakes up twice, so a whole network runs at Verilator's own speed.
-It runs in the folder of the build and finds its orders in ``sim/orders.json``.
+The bench in Verilog moves the data (bench.v); this wakes up twice, so a whole network runs at Verilator's
+own speed. It runs in the folder of the build and finds its orders in ``sim/orders.json``.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.handle import HierarchyObject
+from cocotb.handle import HierarchyObject, LogicObject
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from codegen.beats import BeatFormat
@@ -23,15 +23,21 @@ from sim.watchdog import stuck_message
 @cocotb.test()
 async def every_beat_is_equal(dut: HierarchyObject) -> None:
     """Runs the design and compares every value and every cycle that there is an expectation of."""
-    dut.clk.value = 0
-    dut.rst.value = 1
-    Clock(dut.clk, 2, unit="ns").start()
-    await ClockCycles(dut.clk, 4)
-    dut.rst.value = 0
-    await RisingEdge(dut.finished)
+    clk, rst, finished = (_signal(dut, name) for name in ("clk", "rst", "finished"))
+    rst.value = 1
+    Clock(clk, 2, unit="ns").start()
+    await ClockCycles(clk, 4)
+    rst.value = 0
+    await RisingEdge(finished)
     verdict = judge(Path())
     Path("sim/verdict.json").write_text(json.dumps(verdict))
     assert not any(verdict.values()), verdict
+
+
+def _signal(dut: HierarchyObject, name: str) -> LogicObject:
+    signal = getattr(dut, name)
+    assert isinstance(signal, LogicObject)
+    return signal
 
 
 def judge(folder: Path) -> dict[str, object]:
@@ -41,12 +47,20 @@ def judge(folder: Path) -> dict[str, object]:
     states = end_states(folder, ports)
     record = read_record(folder, ports)
     last = max(int(record[port.name].cycles[-1]) for port in ports if len(record[port.name].cycles))
-    expectations = [Expectation(stream, layer, np.load(folder / "sim" / f"{stream}.expected.npy"))
-                    for stream, layer in orders["expectations"]]
+    expectations = [
+        Expectation(stream, layer, np.load(folder / "sim" / f"{stream}.expected.npy"))
+        for stream, layer in orders["expectations"]
+    ]
     predicted = {name: np.load(folder / "sim" / f"{name}.predicted.npy") for name in orders["predicted"]}
-    missing = [port.name for port in ports if port.direction is Direction.OUTPUT
-               and len(record[port.name].cycles) < orders["expected"][port.name]]
-    stuck = stuck_message({name: state[:2] for name, state in states.items() if not name.startswith("start_")}, last)
+    missing = [
+        port.name
+        for port in ports
+        if port.direction is Direction.OUTPUT
+        and len(record[port.name].cycles) < orders["expected"][port.name]
+    ]
+    stuck = stuck_message(
+        {name: state[:2] for name, state in states.items() if not name.startswith("start_")}, last
+    )
     return {
         "stuck": stuck if missing else "",
         "broken": [name for name, state in states.items() if state[2]],

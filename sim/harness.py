@@ -11,7 +11,8 @@ TOP = "bench"
 BENCH_SOURCE = Path(__file__).with_name("bench.v")
 
 _HEAD = """\
-// The bench of {design}. `finished` rises when every output has sent what is expected, or when nothing moved for too long.
+// The bench of {design}: `finished` rises when every output has sent what is expected, or when nothing moved
+// for too long.
 module {top}(input wire clk, input wire rst, output reg finished);
     reg [31:0] cycle, quiet, stall, patience;
     wire offered, moving, complete;
@@ -27,47 +28,59 @@ module {top}(input wire clk, input wire rst, output reg finished);
     end
 """
 
+_STREAM = """\
+    wire {name}__valid, {name}__ready;
+    wire [{width}-1:0] {name}__payload;
+    wire [31:0] {name}_moved;
+    bench_probe #(.WIDTH({width}), .NAME("{name}")) {name}_probe(
+        .clk(clk), .rst(rst), .cycle(cycle), .finished(finished), .moved({name}_moved),
+        .valid({name}__valid), .ready({name}__ready), .payload({name}__payload));
+"""
+
+_SOURCE = """\
+    bench_source #(.WIDTH({width}), .SEED({seed}), .NAME("{name}")) {name}_source(
+        .clk(clk), .rst(rst), .stall(stall),
+        .valid({name}__valid), .ready({name}__ready), .payload({name}__payload));
+"""
+
+_SINK = """\
+    bench_sink #(.SEED({seed})) {name}_sink(.clk(clk), .stall(stall), .ready({name}__ready));
+    reg [31:0] {name}_expected;
+    initial if (!$value$plusargs("expect_{name}=%d", {name}_expected)) {name}_expected = 0;
+    wire {name}_complete = {name}_moved >= {name}_expected;
+"""
+
+_ENDS = {Direction.INPUT: _SOURCE, Direction.OUTPUT: _SINK, Direction.TAP: ""}
+
 
 def harness_text(design: str, ports: Sequence[StreamPort]) -> str:
-    """The top module ``bench``: the design, a source or sink for each stream it has, and a probe on every stream."""
-    inputs = [port for port in ports if port.direction is Direction.INPUT]
-    outputs = [port for port in ports if port.direction is Direction.OUTPUT]
-    parts = [_HEAD.format(design=design, top=TOP)]
-    parts += [_stream(port, seed) for seed, port in enumerate(ports, start=1)]
-    parts += [
-        f"    assign offered = {' | '.join(f'{port.name}__valid' for port in inputs)};",
-        f"    assign moving = {' | '.join(f'({port.name}__valid & {port.name}__ready)' for port in inputs + outputs)}"
-        + "".join(f" | ({port.name}__valid & {port.name}__ready)" for port in ports if port.direction is Direction.TAP) + ";",
-        f"    assign complete = {' & '.join(f'{port.name}_complete' for port in outputs)};",
-        f"    {design} dut(.clk(clk), .rst(rst)"
-        + "".join(f",\n        .{port.name}__{part}({port.name}__{part})" for port in ports for part in ("valid", "ready", "payload"))
-        + ");",
-        "endmodule",
+    """The top module ``bench``: the design, a source or a sink for its streams, a probe on each."""
+    streams = [
+        (_STREAM + _ENDS[port.direction]).format(name=port.name, width=port.format.width, seed=seed)
+        for seed, port in enumerate(ports, start=1)
     ]
-    return "\n".join(parts) + "\n"
+    pins = [
+        f".{port.name}__{part}({port.name}__{part})"
+        for port in ports
+        for part in ("valid", "ready", "payload")
+    ]
+    ends = [
+        _assign(
+            "offered", " | ", [f"{port.name}__valid" for port in ports if port.direction is Direction.INPUT]
+        ),
+        _assign("moving", " | ", [f"({port.name}__valid & {port.name}__ready)" for port in ports]),
+        _assign(
+            "complete",
+            " & ",
+            [f"{port.name}_complete" for port in ports if port.direction is Direction.OUTPUT],
+        ),
+        f"    {design} dut(\n        " + ",\n        ".join([".clk(clk)", ".rst(rst)", *pins]) + ");\n",
+    ]
+    return "".join([_HEAD.format(design=design, top=TOP), *streams, *ends, "endmodule\n"])
 
 
-def _stream(port: StreamPort, seed: int) -> str:
-    name, width = port.name, port.format.width
-    lines = [
-        f"    wire {name}__valid, {name}__ready;",
-        f"    wire [{width - 1}:0] {name}__payload;",
-        f"    wire [31:0] {name}_moved;",
-    ]
-    if port.direction is Direction.INPUT:
-        lines.append(f'    bench_source #(.WIDTH({width}), .SEED({seed}), .NAME("{name}")) {name}_source(.clk(clk), .rst(rst), '
-                     f".stall(stall), .valid({name}__valid), .ready({name}__ready), .payload({name}__payload));")
-    elif port.direction is Direction.OUTPUT:
-        lines += [
-            f"    bench_sink #(.SEED({seed})) {name}_sink(.clk(clk), .stall(stall), .ready({name}__ready));",
-            f"    reg [31:0] {name}_expected;",
-            f'    initial if (!$value$plusargs("expect_{name}=%d", {name}_expected)) {name}_expected = 0;',
-            f"    wire {name}_complete = {name}_moved >= {name}_expected;",
-        ]
-    lines.append(f'    bench_probe #(.WIDTH({width}), .NAME("{name}")) {name}_probe(.clk(clk), .rst(rst), .cycle(cycle), '
-                 f".finished(finished), .valid({name}__valid), .ready({name}__ready), .payload({name}__payload), "
-                 f".moved({name}_moved));")
-    return "\n".join(lines)
+def _assign(name: str, operator: str, terms: Sequence[str]) -> str:
+    return f"    assign {name} = {operator.join(terms)};\n"
 
 
 def visible_signals() -> str:

@@ -25,7 +25,8 @@ class Direction(Enum):
 
 @dataclass(frozen=True)
 class StreamPort:
-    """A stream at the boundary of a design; its signals are ``name__payload``, ``name__valid``, ``name__ready``."""
+    """A stream at the boundary of a design; its signals are ``name__payload``, ``name__valid``,
+    ``name__ready``."""
 
     name: str
     direction: Direction
@@ -34,7 +35,8 @@ class StreamPort:
 
 @dataclass(frozen=True)
 class Stall:
-    """How often a source pauses and a sink refuses: each with this probability in each cycle, from this seed."""
+    """How often a source pauses and a sink refuses: each with this probability in each cycle, from this
+    seed."""
 
     probability: float = 0.0
     seed: int = 0
@@ -46,7 +48,8 @@ class Stall:
 
 @dataclass(frozen=True)
 class StreamRecord:
-    """Everything that moved on a stream: the cycle of each beat, (beats,), and its numbers, (beats, lanes), both int64."""
+    """Everything that moved on a stream: the cycle of each beat, (beats,), and its numbers, (beats, lanes),
+    both int64."""
 
     cycles: NDArray[np.int64]
     codes: NDArray[np.int64]
@@ -61,22 +64,33 @@ NO_STALL = Stall()
 class Bench(Protocol):
     """Something that a design stands in: it puts beats into every input and takes them from every output."""
 
-    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
-            stall: Stall = NO_STALL, patience: int = 10_000) -> Record:
+    def run(
+        self,
+        feeds: Mapping[str, NDArray[np.int64]],
+        expected: Mapping[str, int],
+        *,
+        stall: Stall = NO_STALL,
+        patience: int = 10_000,
+    ) -> Record:
         """Runs from reset until ``expected`` beats have left each output, and records all streams.
 
-        ``feeds``: beats (beats, lanes) for each input. Raises ``Stuck`` when nothing moved for ``patience`` cycles.
+        ``feeds``: beats (beats, lanes) for each input. Raises ``Stuck`` when nothing moved for ``patience``
+        cycles.
         """
 
 
 def stream_ports(component: wiring.Component) -> list[StreamPort]:
-    """The streams of a component, found in its signature: what it takes, what it gives, what it lets watch."""
+    """The streams of a component, found in its signature: what it takes, what it gives, what it lets
+    watch."""
     ports = []
     for name, member in component.signature.members.items():
         if member.is_signature and {"payload", "valid", "ready"} == set(member.signature.members):
             valid, ready = (member.signature.members[part].flow for part in ("valid", "ready"))
-            direction = Direction.TAP if valid == ready else (
-                Direction.OUTPUT if valid == wiring.Out else Direction.INPUT)
+            direction = (
+                Direction.TAP
+                if valid == ready
+                else (Direction.OUTPUT if valid == wiring.Out else Direction.INPUT)
+            )
             payload = getattr(component, name).payload.shape()
             ports.append(StreamPort(name, direction, beat_format(payload)))
     return ports

@@ -46,26 +46,39 @@ class Outcome:
 def bench(folder: Path, *, waves: bool = False) -> VerilatorBench:
     """The bench around a built accelerator, as its manifest describes it."""
     manifest = json.loads((folder / MANIFEST).read_text())
-    ports = tuple(StreamPort(row["name"], Direction(row["direction"]), BeatFormat(row["lanes"], row["bits"], row["signed"]))
-                  for row in manifest["streams"])
+    ports = tuple(
+        StreamPort(
+            row["name"], Direction(row["direction"]), BeatFormat(row["lanes"], row["bits"], row["signed"])
+        )
+        for row in manifest["streams"]
+    )
     return VerilatorBench(TOP, (folder / f"{TOP}.v", folder / ROM_FILE), ports, folder, waves)
 
 
-def simulate(folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], stall: Stall, *,
-             waves: bool = False) -> Outcome:
+def simulate(
+    folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], stall: Stall, *, waves: bool = False
+) -> Outcome:
     """Runs images back to back and compares every layer's stream with the golden model, by equality.
 
     Without stalls every beat of every stream must move in its predicted cycle too.
     """
     manifest = json.loads((folder / MANIFEST).read_text())
     values: dict[str, NDArray[np.int64]] = {"input": images.astype(np.int64)} | source.network.trace(images)
-    expectations = [Expectation(row["name"], row["layer"], values[row["node"]].reshape(len(images), *row["shape"]))
-                    for row in manifest["streams"] if row["node"] is not None]
+    expectations = [
+        Expectation(row["name"], row["layer"], values[row["node"]].reshape(len(images), *row["shape"]))
+        for row in manifest["streams"]
+        if row["node"] is not None
+    ]
     prediction = plan.predict(len(images))
     around = bench(folder, waves=waves)
     expected = len(prediction.outputs or prediction.layers[-1].beats)
-    record = around.run({"i": plan.input.pack(values["input"])}, {"o": expected}, stall=stall, expectations=expectations,
-                        predicted={} if stall.probability else predicted_cycles(plan, prediction))
+    record = around.run(
+        {"i": plan.input.pack(values["input"])},
+        {"o": expected},
+        stall=stall,
+        expectations=expectations,
+        predicted={} if stall.probability else predicted_cycles(plan, prediction),
+    )
     return Outcome(len(images), record, prediction, around.verdict())
 
 
@@ -77,23 +90,33 @@ def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]
     return claims
 
 
-def update_report(told: dict[str, Any], plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall) -> None:
+def update_report(
+    told: dict[str, Any], plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
+) -> None:
     """Writes what the simulation showed into a report; cycles only where nothing was stalled on purpose."""
     told |= {"images": outcome.images, "mismatches": outcome.mismatches}
     if labels is not None and plan.argmax is not None:
-        right = outcome.record["o"].codes.ravel() == labels[:outcome.images]
+        right = outcome.record["o"].codes.ravel() == labels[: outcome.images]
         told["accuracy"]["hardware"] = round(float(right.mean()), 6)
     if stall.probability:
         return
     cycles = steady_interval(outcome.image_ends)
-    told["cycles_per_image"] = {"predicted": _tidy(outcome.prediction.cycles_per_image), "simulated": _tidy(cycles)}
-    told["first_image_latency"] = {"predicted": outcome.prediction.first_image_latency,
-                                   "simulated": outcome.image_ends[0] + 1}
+    told["cycles_per_image"] = {
+        "predicted": _tidy(outcome.prediction.cycles_per_image),
+        "simulated": _tidy(cycles),
+    }
+    told["first_image_latency"] = {
+        "predicted": outcome.prediction.first_image_latency,
+        "simulated": outcome.image_ends[0] + 1,
+    }
     told["lane_efficiency"] = round(plan.lane_efficiency(cycles), 4)
     for row, layer, claim in zip(told["layers"], plan.layers, outcome.prediction.layers, strict=True):
         starts = outcome.record[f"start_{layer.stage.name}"].cycles
         steps = layer.timing.window.window_steps
-        row["cycles"] = {"predicted": _span(claim.starts, outcome.images, steps), "simulated": _span(starts, outcome.images, steps)}
+        row["cycles"] = {
+            "predicted": _span(claim.starts, outcome.images, steps),
+            "simulated": _span(starts, outcome.images, steps),
+        }
 
 
 def _span(starts: Any, images: int, steps: int) -> int:

@@ -15,7 +15,8 @@ _AXES = {4: ("image", "row", "column", "channel"), 2: ("image", "channel"), 1: (
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a stream should carry: the golden values int64 (images, ..., channels) of the layer called ``layer``."""
+    """What a stream should carry: the golden values int64 (images, ..., channels) of the layer called
+    ``layer``."""
 
     stream: str
     layer: str
@@ -31,11 +32,12 @@ class Difference:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.layer}: {self.message}, the first of {self.count} difference{'s' if self.count > 1 else ''}"
+        return f"{self.layer}: {self.message} (the first of {self.count})"
 
 
 def compare(record: Record, expectations: Sequence[Expectation]) -> list[Difference]:
-    """The differences, one a stream at most, in the order of ``expectations``. All numbers are compared with ==."""
+    """The differences, one a stream at most, in the order of ``expectations``. All numbers are compared
+    with ==."""
     found = [_compare(record, expectation) for expectation in expectations]
     return [difference for difference in found if difference is not None]
 
@@ -56,12 +58,16 @@ def _compare(record: Record, expectation: Expectation) -> Difference | None:
     pixel = int(np.ravel_multi_index(place, values.shape)) // channels
     beat = pixel * each + (place[-1] if values.ndim > 1 else 0) // lanes
     names = ", ".join(f"{axis} {k}" for axis, k in zip(_AXES[values.ndim], place, strict=True))
-    return Difference(expectation.layer, f"{names}: expected {values[place]}, got {got[place]} in cycle {stream.cycles[beat]}",
-                      len(wrong))
+    return Difference(
+        expectation.layer,
+        f"{names}: expected {values[place]}, got {got[place]} in cycle {stream.cycles[beat]}",
+        len(wrong),
+    )
 
 
 def compare_cycles(record: Record, predicted: Mapping[str, Sequence[int]]) -> list[Difference]:
-    """The first beat of each stream that did not move in the predicted cycle; ``predicted`` by stream name."""
+    """The first beat of each stream that did not move in the predicted cycle; ``predicted`` by stream
+    name."""
     differences = []
     for name, times in predicted.items():
         cycles = record[name].cycles

@@ -25,8 +25,19 @@ __all__ = ["ProtocolError", "Verdict", "VerilatorBench", "read_record"]
 CACHE = Path("build/verilator")
 """Compiled models, by the content of what they were compiled from."""
 
-_OPTIONS = ("-O3", "--no-public-flat-rw", "-fdfg-synthesize-all", "--no-timing", "--noassert", "--x-assign", "fast",
-            "--x-initial", "fast", "-Wno-fatal", "-Wno-lint")
+_OPTIONS = (
+    "-O3",
+    "--no-public-flat-rw",
+    "-fdfg-synthesize-all",
+    "--no-timing",
+    "--noassert",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "-Wno-fatal",
+    "-Wno-lint",
+)
 _FLAGS = ("-O2", "-march=native")
 
 
@@ -36,7 +47,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the scoreboard in the simulation found: differences in values, and in cycles if any were predicted."""
+    """What the scoreboard in the simulation found: differences in values, and in cycles if any were
+    predicted."""
 
     values: tuple[Difference, ...] = ()
     cycles: tuple[Difference, ...] = ()
@@ -46,7 +58,8 @@ class Verdict:
 class VerilatorBench:
     """A ``Bench`` around the module ``top`` of ``sources``, whose ROM files lie below ``folder``.
 
-    What a run reads and writes lies in ``folder/sim``. ``waves`` writes ``folder/dump.fst``, ten times slower.
+    What a run reads and writes lies in ``folder/sim``. ``waves`` writes ``folder/dump.fst``, ten times
+    slower.
     """
 
     top: str
@@ -59,8 +72,17 @@ class VerilatorBench:
         """The compiled model; made only if none of this content is there."""
         harness = harness_text(self.top, self.ports)
         options = [*_OPTIONS, *(["--trace-fst"] if self.waves else [])]
-        digest = hashlib.sha256(repr([harness, options, _FLAGS, BENCH_SOURCE.read_bytes(),
-                                      *(source.read_bytes() for source in self.sources)]).encode()).hexdigest()
+        digest = hashlib.sha256(
+            repr(
+                [
+                    harness,
+                    options,
+                    _FLAGS,
+                    BENCH_SOURCE.read_bytes(),
+                    *(source.read_bytes() for source in self.sources),
+                ]
+            ).encode()
+        ).hexdigest()
         directory = CACHE / f"{self.top}-{digest[:16]}"
         if not (directory / TOP).exists():
             directory.mkdir(parents=True, exist_ok=True)
@@ -70,10 +92,18 @@ class VerilatorBench:
             verilate(sources, TOP, directory, options=options, flags=_FLAGS)
         return directory
 
-    def run(self, feeds: Mapping[str, NDArray[np.int64]], expected: Mapping[str, int], *,
-            stall: Stall = NO_STALL, patience: int = 10_000, expectations: Sequence[Expectation] = (),
-            predicted: Mapping[str, Sequence[int]] | None = None) -> Record:
-        """As ``Bench.run``; the simulation itself compares with ``expectations`` and ``predicted``: see ``verdict``."""
+    def run(
+        self,
+        feeds: Mapping[str, NDArray[np.int64]],
+        expected: Mapping[str, int],
+        *,
+        stall: Stall = NO_STALL,
+        patience: int = 10_000,
+        expectations: Sequence[Expectation] = (),
+        predicted: Mapping[str, Sequence[int]] | None = None,
+    ) -> Record:
+        """As ``Bench.run``; the simulation itself compares with ``expectations`` and ``predicted``: see
+        ``verdict``."""
         directory = self.compile()
         folder = self.folder / "sim"
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +112,11 @@ class VerilatorBench:
         for name, beats in feeds.items():
             (folder / f"{name}.in").write_bytes(lines(self._port(name).format.to_hex(beats)))
         self._write_orders(folder, expected, expectations, predicted or {})
-        plusargs = [f"+stall={round(stall.probability * 2**32)}", f"+seed={stall.seed}", f"+patience={patience}"]
+        plusargs = [
+            f"+stall={round(stall.probability * 2**32)}",
+            f"+seed={stall.seed}",
+            f"+patience={patience}",
+        ]
         plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]
         self._simulate(directory, plusargs)
         return read_record(self.folder, self.ports)
@@ -90,15 +124,22 @@ class VerilatorBench:
     def _port(self, name: str) -> StreamPort:
         return next(port for port in self.ports if port.name == name)
 
-    def _write_orders(self, folder: Path, expected: Mapping[str, int], expectations: Sequence[Expectation],
-                      predicted: Mapping[str, Sequence[int]]) -> None:
+    def _write_orders(
+        self,
+        folder: Path,
+        expected: Mapping[str, int],
+        expectations: Sequence[Expectation],
+        predicted: Mapping[str, Sequence[int]],
+    ) -> None:
         for expectation in expectations:
             np.save(folder / f"{expectation.stream}.expected.npy", expectation.values)
         for name, cycles in predicted.items():
             np.save(folder / f"{name}.predicted.npy", np.asarray(cycles, dtype=np.int64))
         orders = {
-            "ports": [[port.name, port.direction.value, port.format.lanes, port.format.bits, port.format.signed]
-                      for port in self.ports],
+            "ports": [
+                [port.name, port.direction.value, port.format.lanes, port.format.bits, port.format.signed]
+                for port in self.ports
+            ],
             "expected": dict(expected),
             "expectations": [[expectation.stream, expectation.layer] for expectation in expectations],
             "predicted": list(predicted),
@@ -109,20 +150,33 @@ class VerilatorBench:
         folder = self.folder / "sim"
         log = folder / "cocotb.log"
         get_runner("verilator").test(
-            "sim.cocotb_bench", TOP, hdl_toplevel_lang="verilog", build_dir=directory, test_dir=self.folder,
-            results_xml=os.path.abspath(folder / "results.xml"), plusargs=list(plusargs), waves=self.waves, log_file=log)
+            "sim.cocotb_bench",
+            TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=directory,
+            test_dir=self.folder,
+            results_xml=os.path.abspath(folder / "results.xml"),
+            plusargs=list(plusargs),
+            waves=self.waves,
+            log_file=log,
+        )
         if not (folder / "verdict.json").exists():
             raise UserError(f"the simulation ended without a verdict; its log is {log}")
         told = json.loads((folder / "verdict.json").read_text())
         if told["stuck"]:
             raise Stuck(told["stuck"])
         if told["broken"]:
-            raise ProtocolError(f"valid fell or the payload changed before ready, on {', '.join(told['broken'])}")
+            raise ProtocolError(
+                f"valid fell or the payload changed before ready, on {', '.join(told['broken'])}"
+            )
 
     def verdict(self) -> Verdict:
         """What the last run's comparison found."""
         told = json.loads((self.folder / "sim" / "verdict.json").read_text())
-        return Verdict(tuple(Difference(*row) for row in told["values"]), tuple(Difference(*row) for row in told["cycles"]))
+        return Verdict(
+            tuple(Difference(*row) for row in told["values"]),
+            tuple(Difference(*row) for row in told["cycles"]),
+        )
 
 
 def read_record(folder: Path, ports: Sequence[StreamPort]) -> Record:
@@ -133,12 +187,12 @@ def read_record(folder: Path, ports: Sequence[StreamPort]) -> Record:
 def _read_stream(path: Path, port: StreamPort) -> StreamRecord:
     length = 8 + 1 + port.format.digits + 1
     content = path.read_bytes()
-    moved = content[:content.index(b"end")]
+    moved = content[: content.index(b"end")]
     lines = np.frombuffer(moved, dtype=np.uint8).reshape(-1, length)
     shifts = np.arange(28, -4, -4, dtype=np.int64)
     digits = lines[:, :8].astype(np.int64)
     cycles = (np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0")) << shifts).sum(axis=1)
-    return StreamRecord(cycles, port.format.from_hex(lines[:, 9:9 + port.format.digits]))
+    return StreamRecord(cycles, port.format.from_hex(lines[:, 9 : 9 + port.format.digits]))
 
 
 def end_states(folder: Path, ports: Sequence[StreamPort]) -> dict[str, tuple[bool, bool, bool]]:

@@ -14,6 +14,13 @@ def stuck_message(states: Mapping[str, tuple[bool, bool]], cycle: int) -> str:
     full = [name for name, (valid, ready) in states.items() if valid and not ready]
     empty = [name for name, (valid, ready) in states.items() if ready and not valid]
     idle = [name for name, (valid, ready) in states.items() if not valid and not ready]
-    parts = [f"{words}: {', '.join(names)}" for words, names in
-             (("full (valid, not ready)", full), ("empty (ready, not valid)", empty), ("closed (neither)", idle)) if names]
+    parts = [
+        f"{words}: {', '.join(names)}"
+        for words, names in (
+            ("full (valid, not ready)", full),
+            ("empty (ready, not valid)", empty),
+            ("closed (neither)", idle),
+        )
+        if names
+    ]
     return f"nothing moved up to cycle {cycle}; " + "; ".join(parts)

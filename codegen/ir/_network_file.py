@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from os import fspath
 from typing import Any, get_type_hints
 
@@ -90,6 +91,7 @@ _CODECS: dict[Any, _Codec] = {
 }
 
 
+@cache
 def _codecs(op: type[Op]) -> dict[str, _Codec]:
     hints = get_type_hints(op)
     return {field.name: _CODECS[hints[field.name]] for field in fields(op)}  # type: ignore[arg-type]

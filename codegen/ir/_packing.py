@@ -57,7 +57,7 @@ def check_codes(codes: npt.NDArray[Any], bits: int) -> npt.NDArray[np.integer[An
     wrong = (codes < 0) | (codes > top)
     if wrong.any():
         place = tuple(int(axis) for axis in np.argwhere(wrong)[0])
-        raise IrError(f"a code of {bits} bits must be in 0..{top}, not {codes[place]}, the one at {place}")
+        raise IrError(f"a {bits}-bit code must be in 0..{top}, not {codes[place]} at {place}")
     return codes
 
 

@@ -19,7 +19,9 @@ def check_window(kernel: Pair, stride: Pair, padding: Pair) -> None:
         for size in pair:
             whole(size, f"each part of {what}", least, MAX_ELEMENTS)
     if padding[0] >= kernel[0] or padding[1] >= kernel[1]:
-        raise IrError(f"padding must be below the kernel {kernel}, else windows miss the map, not {padding}")
+        raise IrError(
+            f"padding must be below the kernel {kernel}, so that each window meets the map, not {padding}"
+        )
 
 
 def slid(input: TensorType, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
