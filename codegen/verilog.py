@@ -31,8 +31,7 @@ write_verilog -norename design.v
 def verilog_text(component: wiring.Component, top: str) -> str:
     """The component as Verilog, its top module called ``top``: the same text for the same component, always.
 
-    A ``yosys`` on PATH is used, else the one that pip installed, whose first run of all takes a minute or
-    two. Raises ``UserError`` with Yosys' own words if it fails.
+    The very first run of Yosys on a machine takes a minute or two. Raises ``UserError`` if Yosys fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(rtlil.convert(component, name=top, emit_src=False))
@@ -46,7 +45,7 @@ def verilog_text(component: wiring.Component, top: str) -> str:
 
 
 def _yosys(folder: str) -> None:
-    """Runs the Yosys that is pinned with us, not one that happens to be on PATH: its version decides the text."""
+    """Runs the pinned Yosys, not one that happens to be on PATH: its version decides the text."""
     home = os.getcwd()
     os.chdir(folder)
     try:
