@@ -4,8 +4,8 @@
 PYTHON ?= python3
 ## recipe to train, build and simulate: a file of model/recipes/, without .toml
 NET ?= digits_w4a4
-## test images that go through the simulated hardware
-IMAGES ?= 16
+## held-out images that go through the simulated hardware: a number, or all
+IMAGES ?= all
 ## probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle
 STALL ?= 0
 ## 1 writes a waveform (slow, large)
@@ -17,6 +17,8 @@ APT := sudo apt install python3 python3-venv libpython3.11 g++ make
 stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
+# cocotb reads variables of these names itself.
+unexport NET IMAGES STALL WAVES
 .PHONY: help sim test test-full lint bench venv clean distclean
 
 help: ## show this list
@@ -27,7 +29,7 @@ help: ## show this list
 
 sim: $(READY) ## train NET if it is not trained yet, build its hardware, simulate it, compare every value
 	@$(PY) -m model train $(NET)
-	@$(PY) -m sim $(NET) --images $(IMAGES) --stall $(STALL) $(if $(filter 1,$(WAVES)),--waves)
+	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) $(if $(filter 1,$(WAVES)),--waves)
 
 test: lint ## lint, types and the quick tests
 	@echo "test     quick tests"

@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--waves",
         action="store_true",
-        help="write dump.fst, every signal of the run, into the build's folder",
+        help="write every signal of the run into the build's folder, as dump.fst where the headers of lz4 "
+        "and zlib are installed, else as dump.vcd",
     )
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(options))

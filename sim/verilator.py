@@ -88,7 +88,14 @@ def verilate(
         objects = list(pool.map(lambda job: _compile(*job), jobs))
     for stale in set(directory.glob("*.o")) - set(objects):
         stale.unlink()
-    return _link(objects, directory / top)
+    return _link(objects, directory / top, ["-llz4", "-lz"] if plan["options"]["trace_fst"] else [])
+
+
+def wave_option() -> str:
+    """Verilator's option for waves: compact FST where lz4 and zlib have their headers installed, else VCD."""
+    probe = ["g++", "-E", "-x", "c++", "-include", "lz4.h", "-include", "zlib.h", os.devnull]
+    found = subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    return "--trace-fst" if found else "--trace-vcd"
 
 
 def _compiler(options: Mapping[str, bool], root: str) -> list[str]:
@@ -141,10 +148,10 @@ def _compile(paths: Sequence[str], command: Sequence[str], into: Path) -> Path:
     return target
 
 
-def _link(objects: Sequence[Path], target: Path) -> Path:
+def _link(objects: Sequence[Path], target: Path, further: Sequence[str]) -> Path:
     libraries = str(cocotb_tools.config.libs_dir)
     search = [f"-L{libraries}", "-lcocotbvpi_verilator", "-Xlinker", "-rpath", "-Xlinker", libraries]
-    _call(["g++", *map(str, objects), "-pthread", *search, "-o", str(target)])
+    _call(["g++", *map(str, objects), "-pthread", *search, *further, "-o", str(target)])
     return target
 
 
