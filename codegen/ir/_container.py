@@ -64,7 +64,10 @@ def read_container(path: FilePath, kind: str) -> Container:
     text, tensors = _read_safetensors(path)
     header = _parse(text)
     if type(header.get("version")) is not int or header["version"] != VERSION:
-        raise IrError(f"the format version must be {VERSION}, not {shown(header.get('version'))}")
+        version = shown(header.get("version"))
+        raise IrError(
+            f"the format version must be {VERSION}, not {version}; write the file with this release"
+        )
     if header.get("kind") != kind:
         raise IrError(f"the file must hold a {kind}, not {shown(header.get('kind'))}")
     if set(header) != {"body", "digest", "kind", "version"} or type(header["body"]) is not dict:

@@ -1,7 +1,16 @@
-"""Networks that several tests of the representation use."""
+"""The network, and its file, that several tests of the representation use."""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save as to_safetensors
 
 from codegen.ir import (
     Add,
@@ -17,6 +26,7 @@ from codegen.ir import (
     Provenance,
     Requantise,
     TensorType,
+    save,
 )
 
 
@@ -49,6 +59,66 @@ def network() -> IntegerNetwork:
     return IntegerNetwork("tiny", TensorType((8, 8, 1), 0, 15), nodes, provenance)
 
 
+@pytest.fixture(scope="session")
+def documented() -> Callable[[str], bool]:
+    """Whether docs/ir.md lists a sentence, be it with other names and values."""
+
+    def kind(sentence: str) -> str:
+        return re.sub(r"^node '\w+': |'[^']*'|-?\d+", "_", sentence.strip()).lstrip("_").split(", not ")[0]
+
+    listed = {kind(line) for line in (Path(__file__).parents[2] / "docs" / "ir.md").read_text().splitlines()}
+    return lambda sentence: kind(sentence) in listed
+
+
 @pytest.fixture
 def images(network: IntegerNetwork) -> np.ndarray:
     return np.random.default_rng(5).integers(0, 16, (9, *network.input.shape), dtype=np.uint8)
+
+
+class SavedFile:
+    """A file decoded as docs/ir.md says, and by nothing else; `header` and `tensors` may be edited."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, content = path, path.read_bytes()
+        (size,) = struct.unpack("<Q", content[:8])
+        table = json.loads(content[8 : 8 + size])
+        self.header: dict[str, Any] = json.loads(table.pop("__metadata__")["intandem"])
+        self.tensors: dict[str, np.ndarray] = {}
+        for name, entry in table.items():
+            start, end = (8 + size + offset for offset in entry["data_offsets"])
+            dtype = {"U8": "u1", "I64": "<i8"}[entry["dtype"]]
+            self.tensors[name] = np.frombuffer(content[start:end], dtype).reshape(entry["shape"])
+
+    def digest(self) -> str:
+        unsigned = {key: value for key, value in self.header.items() if key != "digest"}
+        digest = hashlib.sha256(compact(unsigned).encode())
+        for name, array in sorted(self.tensors.items()):
+            dtype = "U8" if array.itemsize == 1 else "I64"
+            digest.update(compact([name, dtype, list(array.shape)]).encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def set(self, place: str, value: Any) -> None:
+        """Edit the header: `place` is its keys and indices with dots between."""
+        *parents, last = [int(key) if key.isdigit() else key for key in place.split(".")]
+        parent: Any = self.header
+        for key in parents:
+            parent = parent[key]
+        parent[last] = value
+
+    def sign(self) -> None:
+        """Give it the digest that fits, as an attacker would."""
+        self.header["digest"] = self.digest()
+
+    def write(self) -> None:
+        self.path.write_bytes(to_safetensors(self.tensors, {"intandem": compact(self.header)}))
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+@pytest.fixture
+def saved(network: IntegerNetwork, tmp_path: Path) -> SavedFile:
+    """The file of `network`, for the tests to read, edit or damage."""
+    save(network, tmp_path / "network.safetensors")
+    return SavedFile(tmp_path / "network.safetensors")

@@ -43,9 +43,9 @@ def test_spare_bits_and_sizes_are_checked(bits: int) -> None:
 
 
 def test_codes_and_widths_out_of_range_are_refused() -> None:
-    with pytest.raises(IrError, match=r"a code of 3 bits must be in 0\.\.7, not 8, the one at \(1, 0\)"):
+    with pytest.raises(IrError, match=r"a 3-bit code must be in 0\.\.7, not 8 at \(1, 0\)"):
         pack_codes(np.array([[7, 7], [8, 9]]), 3)
-    with pytest.raises(IrError, match=r"a code of 3 bits must be in 0\.\.7, not -1, the one at \(1,\)"):
+    with pytest.raises(IrError, match=r"a 3-bit code must be in 0\.\.7, not -1 at \(1,\)"):
         pack_codes(np.array([0, -1]), 3)
     with pytest.raises(IrError, match="codes must be integers, not of dtype float64"):
         pack_codes(np.array([0.0]), 3)

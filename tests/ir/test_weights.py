@@ -88,7 +88,7 @@ def test_weights_are_a_frozen_copy_with_equality() -> None:
     [
         (np.zeros((2, 2), int), 9, "the bits of a code must be in 1..8, not 9"),
         (np.zeros((2, 2), int), True, "the bits of a code must be an int, not True of type bool"),
-        (np.array([[0, 4]]), 2, "a code of 2 bits must be in 0..3, not 4, the one at (0, 1)"),
+        (np.array([[0, 4]]), 2, "a 2-bit code must be in 0..3, not 4 at (0, 1)"),
         (np.zeros((2, 2)), 2, "codes must be integers, not of dtype float64"),
         (np.zeros((2, 2, 2), int), 2, "must have the shape (out, ky, kx, in/groups) or (out, in), of 1.."),
         (np.zeros((2, 0), int), 2, "must have the shape (out, ky, kx, in/groups) or (out, in), of 1.."),

@@ -1,0 +1,127 @@
+"""Network and test set files: what is written, and how."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from codegen.ir import (
+    Conv,
+    IntegerNetwork,
+    IrError,
+    TestSet,
+    UserError,
+    load,
+    load_test_set,
+    save,
+    save_test_set,
+    write_atomically,
+)
+
+if TYPE_CHECKING:
+    from conftest import SavedFile
+
+
+def test_a_network_comes_back_equal(network: IntegerNetwork, images: np.ndarray, saved: "SavedFile") -> None:
+    loaded = load(saved.path)
+    assert loaded == network and loaded.types == network.types and str(loaded) == str(network)
+    expected = network.trace(images)
+    assert all(np.array_equal(array, expected[name]) for name, array in loaded.trace(images).items())
+
+
+def test_equal_networks_give_equal_bytes(saved: "SavedFile", tmp_path: Path) -> None:
+    for _ in range(10):
+        save(load(saved.path), tmp_path / "again.safetensors")
+        assert (tmp_path / "again.safetensors").read_bytes() == saved.path.read_bytes()
+
+
+def test_the_format_is_what_the_document_says(network: IntegerNetwork, saved: "SavedFile") -> None:
+    assert set(saved.header) == {"body", "digest", "kind", "version"}
+    assert (saved.header["kind"], saved.header["version"]) == ("network", 1)
+    assert saved.header["digest"] == saved.digest()
+    conv = network.nodes[0].op
+    assert isinstance(conv, Conv)
+    stream = int.from_bytes(saved.tensors["conv1.weights"].tobytes(), "little")
+    assert saved.header["body"]["nodes"][0]["weights"] == {"bits": 3, "shape": [4, 3, 3, 1]}
+    assert [stream >> (3 * place) & 7 for place in range(36)] == conv.weights.codes.ravel().tolist()
+    assert saved.tensors["scale1.alpha"].tolist() == [40, 41, 43, 47]
+    assert saved.tensors["scale1.beta"].shape == () and saved.tensors["scale1.beta"] == -900
+
+
+def test_files_of_version_1_stay_readable(network: IntegerNetwork, saved: "SavedFile") -> None:
+    """The golden file was written once: a change of the format takes a new version and still reads it."""
+    golden = Path(__file__).parent / "golden" / "network_v1.safetensors"
+    assert load(golden) == network
+    assert golden.read_bytes() == saved.path.read_bytes()
+
+
+def test_a_test_set_comes_back_equal(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (5, 3, 4, 2), np.uint8), np.array([0, 9, 3, 3, 1])
+    path = tmp_path / "test.safetensors"
+    save_test_set(TestSet(images, labels), path)
+    loaded = load_test_set(path)
+    assert loaded.images.dtype == np.uint8 and np.array_equal(loaded.images, images)
+    assert loaded.labels.dtype == np.int64 and np.array_equal(loaded.labels, labels)
+    content = path.read_bytes()
+    save_test_set(loaded, path)
+    assert path.read_bytes() == content
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            again = load_test_set(path)
+        except IrError:
+            continue
+        assert np.array_equal(again.images, images) and np.array_equal(again.labels, labels), f"byte {place}"
+
+
+def test_a_network_is_not_a_test_set(saved: "SavedFile") -> None:
+    with pytest.raises(IrError) as error:
+        load_test_set(saved.path)
+    assert str(error.value) == f"test set file '{saved.path}': the file must hold a test set, not 'network'"
+
+
+def test_a_test_set_is_a_frozen_copy() -> None:
+    images = np.zeros((1, 2, 2, 1), np.uint8)
+    test_set = TestSet(images, np.zeros(1, np.int64))
+    images[0] = 1
+    assert not test_set.images.any()
+    with pytest.raises(ValueError, match="read-only"):
+        test_set.images[0] = 1
+
+
+def test_saving_is_atomic(
+    network: IntegerNetwork, saved: "SavedFile", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = saved.path.read_bytes()
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError) as error:
+        save(network, saved.path)
+    assert (
+        str(error.value) == f"'{saved.path}' must be a file that can be written, but: No space left on device"
+    )
+    assert saved.path.read_bytes() == before and list(saved.path.parent.iterdir()) == [saved.path]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [("no/where", "No such file or directory"), ("file/below", "Not a directory")]
+)
+def test_a_place_that_cannot_be_written_is_told(
+    network: IntegerNetwork, tmp_path: Path, place: str, reason: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as error:
+        save(network, tmp_path / place)
+    assert str(error.value) == f"'{tmp_path / place}' must be a file that can be written, but: {reason}"
+
+
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "one", b"content")
+    (tmp_path / "two").write_bytes(b"content")
+    assert (tmp_path / "one").read_bytes() == b"content"
+    assert (tmp_path / "one").stat().st_mode == (tmp_path / "two").stat().st_mode
