@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -195,11 +195,12 @@ class Recentre(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        middle = Const((1 << self.array.weight_bits) - 1, unsigned(self.array.weight_bits))
+        total = self.i.payload.total
+        middle = (total << self.array.weight_bits) - total  # a subtraction: multipliers are for weights
         m.d.sync += self.o.valid.eq(self.i.valid)
         with m.If(self.i.valid):
             for lane, raw in zip(self.o.payload, self.i.payload.raw, strict=True):
-                m.d.sync += lane.eq((raw << 1) - middle * self.i.payload.total)
+                m.d.sync += lane.eq((raw << 1) - middle)
         return m
 
 

@@ -27,7 +27,7 @@ module {ROM_MODULE} #(
     output reg [WIDTH-1:0] data
 );
     (* rom_style = "block" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
-    initial $readmemh(FILE, memory);
+    initial if (FILE != "") $readmemh(FILE, memory);
     always @(posedge clk) if (enable) data <= memory[address];
 endmodule
 """
