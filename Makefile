@@ -45,8 +45,9 @@ lint: $(READY) ## ruff and mypy
 	@echo "lint     mypy"
 	@$(PY) -m mypy
 
-bench: $(READY) ## measure NET: cycles, lane efficiency, simulation speed
-	@$(PY) -m sim.bench $(NET)
+bench: $(READY) ## measure NET: what each budget of lanes buys, and one budget in simulation
+	@$(PY) -m model train $(NET)
+	@$(PY) -m sim.benchmark $(NET)
 
 venv: $(READY) ## make or repair the environment in .venv, everything pinned in constraints.txt
 
