@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.ir import IntegerNetwork, UserError
+from codegen.ir import IntegerNetwork
 from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.streams import accumulator
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
@@ -146,8 +146,6 @@ def _sized(
         elif isinstance(stage, MatrixVectorStage | PoolStage):
             layers.append(_layer(stage, folds[stage.name], lanes, factor, forms.get(stage.name)))
             lanes = layers[-1].timing.lanes
-    if not layers:
-        raise UserError(f"network '{network.name}' must have a layer before its argmax")
     return Plan(network.name, network.macs, tuple(layers), argmax)
 
 

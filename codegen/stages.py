@@ -118,10 +118,9 @@ def fuse(network: IntegerNetwork) -> tuple[Stage, ...]:
         else:
             stages.append(_stage(node, here, result))
             here = stages[-1].result
-    if not stages:
-        raise UserError(
-            f"network '{network.name}' must have a layer to build, not only {network.nodes[0].op.kind}"
-        )
+    if not any(isinstance(stage, MatrixVectorStage) for stage in stages):
+        kinds = ", ".join(node.op.kind for node in network.nodes)
+        raise UserError(f"network '{network.name}' must have a conv or linear to build, not only {kinds}")
     _check_names(stages)
     return tuple(stages)
 
@@ -206,8 +205,3 @@ def _with_requantise(stage: Stage | None, node: Node, type: TensorType) -> Stage
         )
     assert isinstance(node.op, Requantise)
     return replace(stage, output=node.name, result=_feature_map(type), requantise=node.op)
-
-
-def matrix_vector_stages(stages: Sequence[Stage]) -> list[MatrixVectorStage]:
-    """The stages that have weights."""
-    return [stage for stage in stages if isinstance(stage, MatrixVectorStage)]
