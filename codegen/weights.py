@@ -48,7 +48,7 @@ def rom_lanes(simd: int, bits: int) -> list[tuple[int, int]]:
 
 def rom_text(rows: NDArray[np.uint8], bits: int) -> bytes:
     """Rows (steps, lanes) of codes as the text of a ROM file: one hexadecimal word a line."""
-    return lines(BeatFormat(rows.shape[1], bits).to_hex(rows.astype(np.int64)))
+    return lines(BeatFormat(rows.shape[1], bits).to_hex(rows))
 
 
 def rom_words(rows: NDArray[np.uint8], bits: int) -> list[int]:
