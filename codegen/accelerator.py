@@ -56,8 +56,8 @@ class Accelerator(wiring.Component):
             m.submodules[name] = one
             if self.taps:
                 self._tap(m, name, one)
-        if self.argmax is not None:
-            m.submodules.argmax = self.argmax
+        if self.argmax is not None and self.plan.argmax is not None:
+            m.submodules[self.plan.argmax.name] = self.argmax
             chain.append(self.argmax)
         wiring.connect(m, wiring.flipped(self.i), chain[0].i)
         for before, after in pairwise(chain):
