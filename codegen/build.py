@@ -22,7 +22,7 @@ from .beats import BeatFormat, lines
 from .fold import fold
 from .networks import Source
 from .plan import Plan, requantise_forms, size
-from .report import Steps, report, write_report
+from .report import Steps, read_report, report, write_report
 from .stages import fuse
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
@@ -32,9 +32,9 @@ DEFAULT_LANES = 80
 MANIFEST = "manifest.json"
 TOP = "accelerator"
 
+_FORMAT = "intandem build"
 _VECTORS = 8
 _TEST_BYTES = 1 << 24
-_REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ def build(source: Source, out: Path, lanes: int, steps: Steps, *, force: bool = 
     if not force and _is_current(out, fingerprint):
         steps.console.print(f"build    {out} is up to date", highlight=False)
         return plan
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    place = out.resolve()
+    partial = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         _write(partial, plan, source, fingerprint, steps)
-        _swap(partial, out)
+        _swap(partial, place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return plan
@@ -154,7 +155,7 @@ def _manifest(folder: Path, plan: Plan, fingerprint: str) -> Mapping[str, Any]:
     prediction = plan.predict(1)
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return {
-        "format": "intandem build",
+        "format": _FORMAT,
         "version": 1,
         "network": plan.network,
         "fingerprint": fingerprint,
@@ -216,6 +217,7 @@ def _sha256(path: Path) -> str:
 
 def _is_current(out: Path, fingerprint: str) -> bool:
     try:
+        read_report(out)
         manifest = json.loads((out / MANIFEST).read_text())
         return bool(
             manifest["fingerprint"] == fingerprint
@@ -225,17 +227,34 @@ def _is_current(out: Path, fingerprint: str) -> bool:
         return False
 
 
+def _is_build(out: Path) -> bool:
+    try:
+        return bool(json.loads((out / MANIFEST).read_text())["format"] == _FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _check_folder(out: Path) -> None:
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists()):
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not _is_build(out)):
         raise UserError(
             f"the folder of a build must be new, empty or an earlier build, not '{out}' with other files; "
+            "choose another with --out"
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise UserError(
+            f"the folder of a build must not hold the folder you are in, not '{out}'; "
             "choose another with --out"
         )
 
 
 def _swap(new: Path, out: Path) -> None:
-    old = new.with_suffix(".old")
-    if out.exists():
-        os.replace(out, old)
-    os.replace(new, out)
-    shutil.rmtree(old, ignore_errors=True)
+    """Puts the folder ``new`` in the place of ``out``, or leaves ``out`` as it is."""
+    old = new.with_name(f"{new.name}.old")
+    try:
+        if out.exists():
+            os.replace(out, old)
+        os.replace(new, out)
+    finally:
+        if old.exists() and not out.exists():
+            os.replace(old, out)
+        shutil.rmtree(old, ignore_errors=True)

@@ -17,12 +17,16 @@ __all__ = ["add_build_arguments", "build_folder", "guarded", "main"]
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs a command line: a user's mistake is one message and status 2, Ctrl-C status 130, neither a
-    traceback."""
+    """Runs a command line: a user's mistake, or one of the disk, is one message and status 2, Ctrl-C status
+    130, none of them a traceback."""
     try:
         return command()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        what = f" '{error.filename}'" if error.filename else ""
+        print(f"error: cannot read or write{what}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
