@@ -61,17 +61,18 @@ class _Run:
     async def run(self, ctx: SimulatorContext) -> None:
         quiet = cycle = 0
         self._drive(ctx, moved=set(self.feeds))
-        while not any(ctx.get(getattr(self.component, name).valid) for name in self.feeds):
-            await ctx.tick()
-            self._drive(ctx, moved=set())
-        while any(self.missing.values()):
+        while any(count > 0 for count in self.missing.values()):
             moved = self._look(ctx, cycle)
             quiet = 0 if moved else quiet + 1
             if quiet > self.patience:
-                raise Stuck(stuck_message(self._states(ctx), cycle))
+                raise Stuck(stuck_message(self._states(ctx), max(cycle - quiet, -1)))
+            if cycle or self._offered(ctx):
+                cycle += 1
             await ctx.tick()
             self._drive(ctx, moved)
-            cycle += 1
+
+    def _offered(self, ctx: SimulatorContext) -> bool:
+        return any(ctx.get(getattr(self.component, name).valid) for name in self.feeds)
 
     def _look(self, ctx: SimulatorContext, cycle: int) -> set[str]:
         moved = set()

@@ -8,7 +8,7 @@ module bench_noise #(parameter SEED = 1) (input wire clk, output reg [31:0] nois
     initial begin
         integer given;
         noise = SEED;
-        if ($value$plusargs("seed=%d", given)) noise = (SEED + given) * 32'h9e3779b1 | 1;
+        if ($value$plusargs("stall_seed=%d", given)) noise = (SEED + given) * 32'h9e3779b1 | 1;
     end
     always @(posedge clk) noise <= b ^ (b << 5);
 endmodule

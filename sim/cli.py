@@ -15,7 +15,7 @@ from codegen.networks import find_network
 from codegen.report import Steps, read_report, write_report
 
 from .ports import Stall
-from .run import Outcome, bench, simulate, update_report
+from .run import Outcome, bench, forget_simulation, simulate, update_report
 from .verilator_bench import ProtocolError
 from .watchdog import Stuck
 
@@ -70,6 +70,8 @@ def _run(options: argparse.Namespace) -> int:
     steps = Steps(console)
     plan = build(source, folder, options.lanes, steps, force=options.force)
     told = read_report(folder)
+    forget_simulation(told)
+    write_report(folder, told)
     stall = Stall(options.stall, options.seed)
     with steps.step("compile", "Verilator, then g++"):
         bench(folder, waves=options.waves).compile()

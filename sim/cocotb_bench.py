@@ -46,7 +46,7 @@ def judge(folder: Path) -> dict[str, object]:
     ports = [StreamPort(name, Direction(kind), BeatFormat(*form)) for name, kind, *form in orders["ports"]]
     states = end_states(folder, ports)
     record = read_record(folder, ports)
-    last = max(int(record[port.name].cycles[-1]) for port in ports if len(record[port.name].cycles))
+    last = max(int(record[port.name].cycles.max(initial=-1)) for port in ports)
     expectations = [
         Expectation(stream, layer, np.load(folder / "sim" / f"{stream}.expected.npy"))
         for stream, layer in orders["expectations"]

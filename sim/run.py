@@ -19,17 +19,21 @@ from .ports import Direction, Record, Stall, StreamPort
 from .scoreboard import Expectation
 from .verilator_bench import Verdict, VerilatorBench
 
-__all__ = ["Outcome", "bench", "simulate", "update_report"]
+__all__ = ["Outcome", "bench", "forget_simulation", "simulate", "update_report"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: what moved, what was predicted, what differed."""
+    """A finished run: what moved, what was predicted, what differed.
+
+    ``whole``: every stream carried as many beats as predicted; if not, images cannot be told apart.
+    """
 
     images: int
     record: Record
     prediction: Prediction
     verdict: Verdict
+    whole: bool
 
     @property
     def image_ends(self) -> list[int]:
@@ -72,14 +76,16 @@ def simulate(
     prediction = plan.predict(len(images))
     around = bench(folder, waves=waves)
     expected = len(prediction.outputs or prediction.layers[-1].beats)
+    claims = predicted_cycles(plan, prediction)
     record = around.run(
         {"i": plan.input.pack(values["input"])},
         {"o": expected},
         stall=stall,
         expectations=expectations,
-        predicted={} if stall.probability else predicted_cycles(plan, prediction),
+        predicted={} if stall.probability else claims,
     )
-    return Outcome(len(images), record, prediction, around.verdict())
+    whole = all(len(record[name].cycles) == len(times) for name, times in claims.items())
+    return Outcome(len(images), record, prediction, around.verdict(), whole)
 
 
 def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]:
@@ -90,11 +96,22 @@ def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]
     return claims
 
 
+def forget_simulation(told: dict[str, Any]) -> None:
+    """Takes what an earlier simulation showed out of a report."""
+    told |= {"images": 0, "mismatches": None}
+    told["accuracy"]["hardware"] = None
+    layers = [row["cycles"] for row in told["layers"]]
+    for cycles in (told["cycles_per_image"], told["first_image_latency"], *layers):
+        cycles["simulated"] = None
+
+
 def update_report(
     told: dict[str, Any], plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
 ) -> None:
     """Writes what the simulation showed into a report; cycles only where nothing was stalled on purpose."""
     told |= {"images": outcome.images, "mismatches": outcome.mismatches}
+    if not outcome.whole:
+        return
     if labels is not None and plan.argmax is not None:
         right = outcome.record["o"].codes.ravel() == labels[: outcome.images]
         told["accuracy"]["hardware"] = round(float(right.mean()), 6)

@@ -115,7 +115,7 @@ class VerilatorBench:
         self._write_orders(folder, expected, expectations, predicted or {})
         plusargs = [
             f"+stall={round(stall.probability * 2**32)}",
-            f"+seed={stall.seed}",
+            f"+stall_seed={stall.seed}",
             f"+patience={patience}",
         ]
         plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]

@@ -9,8 +9,9 @@ class Stuck(Exception):
     """Nothing moved for too long: names the streams that are full and those that are empty."""
 
 
-def stuck_message(states: Mapping[str, tuple[bool, bool]], cycle: int) -> str:
-    """``states``: (valid, ready) of each stream when patience ran out."""
+def stuck_message(states: Mapping[str, tuple[bool, bool]], last: int) -> str:
+    """``states``: (valid, ready) of each stream when patience ran out; ``last``: the cycle in which something
+    moved last, -1 if nothing did."""
     full = [name for name, (valid, ready) in states.items() if valid and not ready]
     empty = [name for name, (valid, ready) in states.items() if ready and not valid]
     idle = [name for name, (valid, ready) in states.items() if not valid and not ready]
@@ -23,4 +24,5 @@ def stuck_message(states: Mapping[str, tuple[bool, bool]], cycle: int) -> str:
         )
         if names
     ]
-    return f"nothing moved up to cycle {cycle}; " + "; ".join(parts)
+    when = f"nothing moved after cycle {last}" if last >= 0 else "nothing moved at all"
+    return f"{when}; " + "; ".join(parts)
