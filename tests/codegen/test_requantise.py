@@ -111,7 +111,7 @@ def test_thresholds_are_the_first_to_reach_each_level(op: Requantise) -> None:
         assert _law(op, first) >= level > _law(op, first - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     op=st.builds(
         Requantise,

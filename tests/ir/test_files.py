@@ -92,14 +92,15 @@ def test_a_test_set_is_a_frozen_copy() -> None:
         test_set.images[0] = 1
 
 
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_saving_is_atomic(
-    network: IntegerNetwork, saved: "SavedFile", monkeypatch: pytest.MonkeyPatch
+    network: IntegerNetwork, saved: "SavedFile", monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fail(descriptor: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     before = saved.path.read_bytes()
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(UserError) as error:
         save(network, saved.path)
     assert (

@@ -14,6 +14,7 @@ from codegen.ir import (
     Conv,
     DorefaWeights,
     Flatten,
+    IrError,
     Linear,
     MaxPool,
     Op,
@@ -163,6 +164,20 @@ def test_avg_pool_rounds_halves_up_on_both_sides_of_zero() -> None:
     """Law: An exact half rounds up."""
     maps = np.array([[-3, -2, -2, -1, 0, 1, 1, 2]]).reshape(1, 1, 8, 1)
     assert AvgPool((1, 2), (1, 2)).apply(maps).ravel().tolist() == [-2, -1, 1, 2]
+
+
+def test_sums_and_padded_maps_that_outgrow_the_types_are_refused() -> None:
+    wide = TensorType((4, 4, 1), 0, 1 << 58)
+    assert AvgPool((2, 2), (1, 1)).infer([wide]).high == 1 << 58
+    with pytest.raises(IrError, match="the highest value of a tensor must be in "):
+        AvgPool((4, 2), (1, 1)).infer([wide])
+    size = 1 << 20
+    for pool in (
+        AvgPool((size, size), (1, 1), (size - 1, size - 1)),
+        MaxPool((size, 1), (1, 1), (size - 1, 0)),
+    ):
+        with pytest.raises(IrError, match="the number of elements of a tensor must be in "):
+            pool.infer([TensorType((4, 600, 1), 0, 1)])
 
 
 def test_add() -> None:

@@ -47,6 +47,7 @@ def test_range_for_large_layers_does_not_overflow() -> None:
         weights.channel_range(0, (1 << 40) - 1)
 
 
+@pytest.mark.parametrize("rows", [[[3] * 5, [2, 1, 3, 0, 2]], [[0] * 5, [1] * 5]])
 @pytest.mark.parametrize(
     ("top", "dtype"),
     [
@@ -56,9 +57,9 @@ def test_range_for_large_layers_does_not_overflow() -> None:
         ((1 << 53) // 15 + 1, np.int64),
     ],
 )
-def test_products_are_exact_at_the_edge_of_each_dtype(top: int, dtype: type) -> None:
+def test_products_are_exact_at_the_edge_of_each_dtype(rows: list[list[int]], top: int, dtype: type) -> None:
     """Law: Accumulators are exact."""
-    weights = DorefaWeights(np.array([[3, 3, 3, 3, 3], [0, 0, 0, 0, 0], [2, 1, 3, 0, 2]]), 2)
+    weights = DorefaWeights(np.array(rows), 2)
     rng = np.random.default_rng(0)
     near = top - rng.integers(0, 3, (50, 5))
     inputs = np.concatenate([np.full((1, 5), top), rng.integers(0, top + 1, (300, 5)), near])
