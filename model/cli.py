@@ -1,0 +1,252 @@
+"""The command line, `python -m model`: train, evaluate, list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from codegen.ir import UserError, load, load_test_set, save, save_test_set, write_atomically
+from model import folder as folders
+from model import recipe as recipes
+from model.health import LayerHealth, examine
+from model.journal import Journal
+
+if TYPE_CHECKING:
+    from model.run import Outcome  # torch takes seconds to import, so only training does
+
+RUNS = Path("runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "interrupted; no file is left half written, run the same command to start again", file=sys.stderr
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model",
+        description="Train a network that computes with integers only, ready to become hardware.",
+        epilog="Start with: python -m model train digits_w4a4   (about half a minute, no data to fetch)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    listing = commands.add_parser(
+        "list",
+        help="show the recipes that can be trained",
+        description="Show the shipped recipes, and what those trained here reached.",
+    )
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a recipe and export the integer network",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Train a recipe in four steps and write the integer network.
+
+  float     the network without quantisers: a start, and a number to compare with
+  teacher   DoReFa-quantised weights and activations, batch norm; learns from the labels
+  student   the same layers in integers, no batch norm; imitates the teacher layer by layer
+  export    the student as one file of integers, checked equal to it on every test image
+
+It writes network.safetensors (the integer network), test.safetensors (the held-out images as codes, with
+labels), metrics.jsonl (one line an epoch), curves.png and run.json. A run that is there already, with the
+same recipe, seed, data and code, is not repeated. The same seed gives the same bytes on the same machine.""",
+        epilog="Next: python -m codegen build RECIPE",
+    )
+    parser.add_argument("recipe", help="a name that `list` shows, or your own file ending in .toml")
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="start of all random numbers; the split into training and test images does not depend "
+        "on it (default %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to write (default runs/<recipe>)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the data set; the digits are digits.csv.gz, as scikit-learn ships them "
+        "(default: its installed copy)",
+    )
+    parser.add_argument("--force", action="store_true", help="train even if the same run is there already")
+    parser.set_defaults(run=_train)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="count what an integer network gets right",
+        description="Run an integer network on labelled images with the integer interpreter (no torch), and "
+        " show the accuracy, what training counted, and how busy each layer's codes are: a layer whose "
+        "codes are nearly all 0, or nearly all the highest, has collapsed.",
+        epilog="Example: python -m model evaluate runs/digits_w4a4/network.safetensors",
+    )
+    parser.add_argument("network", type=Path, help="a network.safetensors file")
+    parser.add_argument(
+        "--test",
+        type=Path,
+        metavar="FILE",
+        help="the labelled images (default: test.safetensors beside the network)",
+    )
+    parser.set_defaults(run=_evaluate)
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^63 - 1, not '{text}'")
+    return int(text)
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe = recipes.load(options.recipe)
+    folder: Path = options.out or RUNS / recipe.name
+    digest = folders.run_digest(recipe, options.seed, options.data)
+    if not options.force and folders.is_finished(folder, digest):
+        _say(
+            f"{folder} is up to date: same recipe, seed {options.seed}, data and code (--force trains again)"
+        )
+        return 0
+    folders.check_writable(folder)
+    from model.run import train
+
+    journal = Journal(Console(stderr=True))
+    outcome = train(recipe, options.seed, options.data, journal)
+    _write(folder, digest, recipe, options.seed, outcome, journal)
+    for layer in outcome.health:
+        for warning in layer.warnings():
+            print(f"warning: {warning}", file=sys.stderr)
+    Console().print(_score_table(f"{recipe.name}, seed {options.seed}", outcome))
+    _say(f"{outcome.seconds:.0f} s; written to {folder}")
+    return 0
+
+
+def _write(
+    folder: Path, digest: str, recipe: recipes.Recipe, seed: int, outcome: Outcome, journal: Journal
+) -> None:
+    from model.curves import draw
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"'{folder}' must be a folder that can be made, but: {error.strerror}") from error
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in journal.records)
+    write_atomically(folder / folders.METRICS, lines.encode())
+    write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
+    save_test_set(outcome.test_set, folder / folders.TEST_SET)
+    save(outcome.network, folder / folders.NETWORK)
+    folders.finish(
+        folder,
+        {
+            "recipe": recipes.canonical(recipe),
+            "seed": seed,
+            "digest": digest,
+            "correct": asdict(outcome.score),
+            "layers": [asdict(layer) for layer in outcome.health],
+            "seconds": round(outcome.seconds, 1),
+        },
+    )
+
+
+def _score_table(title: str, outcome: Outcome) -> Table:
+    score = outcome.score
+    rows = {
+        "float network": score.float,
+        "teacher": score.teacher,
+        "student after stage 1": score.initial,
+        "student": score.student,
+        "integer network": score.network,
+    }
+    table = Table(
+        "",
+        "correct",
+        "accuracy",
+        title=f"{title}: {score.images} held-out images",
+        box=None,
+        title_justify="left",
+        padding=(0, 2, 0, 0),
+    )
+    for name, correct in rows.items():
+        if correct is not None:
+            table.add_row(name, str(correct), f"{correct / score.images:.2%}")
+    return table
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    path: Path = options.network
+    network = load(path)
+    test = load_test_set(options.test or path.with_name(folders.TEST_SET))
+    if not len(test.labels):
+        raise UserError("the test set must hold at least one image, not none")
+    correct = int((network.run(test.images) == test.labels).sum())
+    _say(f"{network.name}: {correct} of {len(test.labels)} right, {correct / len(test.labels):.2%}")
+    source = network.provenance
+    if source is not None:
+        _say(
+            f"from recipe {source.recipe}, seed {source.seed}, {source.dataset}; in training the student got "
+            f"{source.student_correct} of {source.test_images} right, its teacher {source.teacher_correct}"
+        )
+    Console().print(_health_table(examine(network, test.images)))
+    return 0
+
+
+def _health_table(layers: list[LayerHealth]) -> Table:
+    table = Table(
+        "layer",
+        "codes that are 0",
+        "that are the highest",
+        "constant channels",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for layer in layers:
+        table.add_row(
+            layer.layer,
+            f"{layer.zero:.1%}",
+            f"{layer.saturated:.1%}",
+            f"{layer.constant_channels} of {layer.channels}",
+        )
+    return table
+
+
+def _list(_: argparse.Namespace) -> int:
+    table = Table("recipe", "what it is", "trained here", box=None, padding=(0, 2, 0, 0))
+    for name in recipes.shipped():
+        table.add_row(name, recipes.load(name).summary, _trained(RUNS / name / folders.NETWORK))
+    Console().print(table)
+    return 0
+
+
+def _trained(path: Path) -> str:
+    source = load(path).provenance if path.is_file() else None
+    if source is None or source.student_correct is None or not source.test_images:
+        return "no" if source is None else "yes"
+    return f"{source.student_correct / source.test_images:.2%}, seed {source.seed}"
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,210 @@
+"""Recipes: everything a training run may vary, as a frozen value read from TOML and checked key by key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from codegen.ir import UserError
+
+
+class Network(enum.Enum):
+    """The networks that can be trained (`model.networks.topology` builds them)."""
+
+    DIGITS = "digits"
+
+
+class Scale(enum.Enum):
+    """What one integer (alpha, beta) of the student serves: a whole layer, or one output channel."""
+
+    LAYER = "layer"
+    CHANNEL = "channel"
+
+
+class Target(enum.Enum):
+    """What the student imitates: the teacher's clipped activations before or after their quantiser."""
+
+    CLIPPED = "clipped"
+    QUANTISED = "quantised"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Inclusive bounds of a number in a recipe."""
+
+    low: float
+    high: float
+
+
+Width = Annotated[int, Range(1, 8)]
+Epochs = Annotated[int, Range(0, 10_000)]
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Widths in bits: weights, weights of the first and last layer, activations, image codes."""
+
+    weights: Width
+    edge_weights: Width
+    activations: Width
+    input: Width
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training images kept aside for watching (`validation`), and random jitter of the others.
+
+    `shift` is in pixels, `rotate` in degrees, `zoom` a share: each image is moved, turned and scaled by
+    random amounts up to these, either way.
+    """
+
+    validation: Annotated[int, Range(1, 1_000_000)]
+    shift: Annotated[float, Range(0, 8)]
+    rotate: Annotated[float, Range(0, 45)]
+    zoom: Annotated[float, Range(0, 0.5)]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Adam for `epochs` passes over the images in batches, the learning rate falling to zero as a cosine."""
+
+    epochs: Epochs
+    batch: Annotated[int, Range(2, 65_536)]
+    learning_rate: Annotated[float, Range(1e-7, 1)]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The DoReFa teacher: first `float_epochs` without quantisers, then `schedule.epochs` with them."""
+
+    float_epochs: Epochs
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Student:
+    """The integer student: what an (alpha, beta) serves, fraction bits of alpha, schedule of each layer."""
+
+    scale: Scale
+    fraction: Annotated[int, Range(0, 24)]
+    target: Target
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run but for its seed."""
+
+    name: str
+    summary: str
+    network: Network
+    bits: Bits
+    data: Data
+    teacher: Teacher
+    student: Student
+
+
+def shipped() -> dict[str, str]:
+    """Name -> TOML text of every recipe that comes with the package, by name."""
+    folder = resources.files("model") / "recipes"
+    texts = {entry.name: entry.read_text("utf-8") for entry in folder.iterdir()}
+    return {name.removesuffix(".toml"): texts[name] for name in sorted(texts) if name.endswith(".toml")}
+
+
+def load(name: str) -> Recipe:
+    """The shipped recipe called `name`, or, where `name` ends in .toml, the one in that file.
+
+    Raises UserError for an unknown recipe, an unreadable file, and every key that is missing, unknown, of the
+    wrong type or out of range.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            return parse(path.stem, path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"recipe file '{name}' cannot be read: {_reason(error)}") from error
+    known = shipped()
+    if name not in known:
+        raise UserError(
+            f"recipe must be one of {', '.join(known)} or a file ending in .toml, not '{name}'"
+            + _suggestion(name, list(known))
+        )
+    return parse(name, known[name])
+
+
+def parse(name: str, text: str) -> Recipe:
+    """The recipe `name` written in TOML as `text`; raises UserError as `load` does."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"recipe '{name}' must be TOML: {error}") from error
+    recipe: Recipe = _read_table(Recipe, {"name": name} | table, f"recipe '{name}': ", "")
+    return recipe
+
+
+def canonical(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain dictionaries, strings and numbers, the same for equal recipes."""
+    plain: dict[str, Any] = dataclasses.asdict(
+        recipe, dict_factory=lambda pairs: {k: v.value if isinstance(v, enum.Enum) else v for k, v in pairs}
+    )
+    return plain
+
+
+def _read_table(kind: type[Any], table: Any, where: str, prefix: str) -> Any:
+    if not isinstance(table, dict):
+        raise UserError(f"{where}{prefix.rstrip('.')} must be a table of keys, not {table!r}")
+    hints = get_type_hints(kind, include_extras=True)
+    for key in table:
+        if key not in hints:
+            raise UserError(f"{where}unknown key '{prefix}{key}'" + _suggestion(key, list(hints)))
+    for key in hints:
+        if key not in table:
+            raise UserError(f"{where}key '{prefix}{key}' is missing; add it")
+    return kind(**{key: _read_value(hint, table[key], where, prefix + key) for key, hint in hints.items()})
+
+
+def _read_value(hint: Any, value: Any, where: str, key: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _read_table(hint, value, where, key + ".")
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _read_choice(hint, value, where, key)
+    if get_origin(hint) is Annotated:
+        kind, bounds = get_args(hint)
+        return _read_number(kind, bounds, value, where, key)
+    if not isinstance(value, str):
+        raise UserError(f"{where}{key} must be a text in quotes, not {value!r}")
+    return value
+
+
+def _read_choice(kind: type[enum.Enum], value: Any, where: str, key: str) -> enum.Enum:
+    choices = [str(member.value) for member in kind]
+    if value not in choices:
+        allowed = " or ".join(f"'{choice}'" for choice in choices)
+        raise UserError(f"{where}{key} must be {allowed}, not {value!r}" + _suggestion(str(value), choices))
+    return kind(value)
+
+
+def _read_number(kind: type[Any], bounds: Range, value: Any, where: str, key: str) -> int | float:
+    accepted = (int,) if kind is int else (int, float)
+    word = "a whole number" if kind is int else "a number"
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise UserError(f"{where}{key} must be {word}, not {value!r}")
+    if not bounds.low <= value <= bounds.high:
+        raise UserError(f"{where}{key} must be {word} from {bounds.low:g} to {bounds.high:g}, not {value!r}")
+    number: int | float = kind(value)
+    return number
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
