@@ -73,6 +73,8 @@ class WindowGeometry:
                     f"kernel must fit into the padded map of {size} + 2 * {self.padding[axis]}, "
                     f"not {self.kernel[axis]}"
                 )
+        if self.padding[0] >= self.kernel[0] or self.padding[1] >= self.kernel[1]:
+            raise ValueError(f"padding must be below the kernel {self.kernel}, not {self.padding}")
         if self.row_lanes > self.kernel[0]:
             raise ValueError(
                 f"row_lanes must be at most the kernel's {self.kernel[0]} rows, not {self.row_lanes}"
@@ -173,7 +175,10 @@ class WindowGeometry:
     def rotates_rows(self) -> bool:
         """Whether some window starts at another row bank than the first, so that rows must be put in
         order."""
-        return any(move % self.row_lanes for move in (self.padding[0], self.stride[0], self.image_slots))
+        moves = [self.padding[0], self.image_slots]
+        if self.out_rows > 1:
+            moves.append(self.stride[0])
+        return any(move % self.row_lanes for move in moves)
 
     @property
     def rotates_runs(self) -> bool:
