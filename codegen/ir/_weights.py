@@ -11,6 +11,8 @@ from codegen.ir._errors import IrError
 from codegen.ir._packing import check_codes
 from codegen.ir._types import MAX_BITS, MAX_ELEMENTS, CodeArray, IntArray, frozen, signed_bits
 
+_BLOCK_ELEMENTS = 1 << 20  # of the weights turned into values at a time: 8 MiB, whatever the layer's size
+
 
 @dataclass(frozen=True, eq=False)
 class DorefaWeights:
@@ -84,11 +86,15 @@ class DorefaWeights:
 
         n is the number of weights of an output channel; group g has the channels g*out/groups and on.
         """
-        groups, _, n = carried.shape
-        weights: npt.NDArray[Any] = self.codes.astype(carried.dtype).reshape(groups, -1, n)
-        weights *= 2
-        weights -= (1 << self.bits) - 1
-        sums: IntArray = (carried @ weights.transpose(0, 2, 1)).astype(np.int64)
+        groups, rows, n = carried.shape
+        codes = self.codes.reshape(groups, -1, n)
+        sums = np.empty((groups, rows, codes.shape[1]), np.int64)
+        step = max(1, _BLOCK_ELEMENTS // (groups * n))
+        for start in range(0, codes.shape[1], step):
+            block: npt.NDArray[Any] = codes[:, start : start + step].astype(carried.dtype)
+            block *= 2
+            block -= (1 << self.bits) - 1
+            sums[:, :, start : start + step] = carried @ block.transpose(0, 2, 1)
         return sums
 
     def __eq__(self, other: object) -> bool:

@@ -127,6 +127,14 @@ def test_linear(seed: int) -> None:
     assert op.macs(TensorType((inputs,), 0, 255)) == inputs * outputs
 
 
+def test_a_layer_of_many_weights() -> None:
+    """Law: Accumulators are exact."""
+    rng = np.random.default_rng(7)
+    weights = DorefaWeights(rng.integers(0, 256, (1500, 1000)), 8)  # more than are multiplied at a time
+    vectors = rng.integers(0, 256, (2, 1000))
+    assert np.array_equal(Linear(weights, 27).apply(vectors), vectors @ weights.values.T)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_max_pool(seed: int) -> None:
     """Law: Pooling stays in codes."""
