@@ -42,7 +42,7 @@ class MaxReduce(wiring.Component):
             codes = [self.i.payload.codes[tap * self.channels + channel] for tap in range(self.taps)]
             best, running = Signal(self.bits, reset_less=True), self.o.payload[channel]
             with m.If(self.i.valid):
-                m.d.sync += best.eq(_largest(codes))
+                m.d.sync += best.eq(_largest(m, codes))
             with m.If(valid):
                 m.d.sync += running.eq(Mux(first | (best > running), best, running))
         return m
@@ -74,18 +74,17 @@ class Argmax(wiring.Component):
         taken = self.i.valid & self.i.ready
         base = Signal(range(max(2, self.count + self.lanes)))
         used = self.count - (beats.counts[0] - 1) * self.lanes
-        numbers = [
-            (self.i.payload[k], base + k, None if k < used else beats.last[0]) for k in range(self.lanes)
-        ]
 
         value, index = best, winner
-        for number, position, absent in numbers:
-            wins = number > value
-            if position is numbers[0][1]:
+        for k in range(self.lanes):  # signals between, or a simulator writes out 2^lanes comparisons
+            number, wins = self.i.payload[k], self.i.payload[k] > value
+            if k == 0:
                 wins = wins | beats.first[0]
-            elif absent is not None:
-                wins = wins & ~absent
-            value, index = Mux(wins, number, value), Mux(wins, position, index)
+            elif k >= used:
+                wins = wins & ~beats.last[0]
+            higher, place = Signal(self.shape, name=f"value_{k}"), Signal.like(base, name=f"index_{k}")
+            m.d.comb += [higher.eq(Mux(wins, number, value)), place.eq(Mux(wins, base + k, index))]
+            value, index = higher, place
 
         m.d.comb += [
             self.i.ready.eq(~self.o.valid | self.o.ready),
@@ -101,9 +100,12 @@ class Argmax(wiring.Component):
         return m
 
 
-def _largest(values: Sequence[Value]) -> Value:
+def _largest(m: Module, values: Sequence[Value]) -> Value:
     """The largest of ``values``, as a balanced tree."""
     if len(values) == 1:
         return values[0]
-    left, right = _largest(values[: len(values) // 2]), _largest(values[len(values) // 2 :])
-    return Mux(left > right, left, right)
+    middle = len(values) // 2
+    left, right = _largest(m, values[:middle]), _largest(m, values[middle:])
+    larger = Signal(left.shape(), name="larger")
+    m.d.comb += larger.eq(Mux(left > right, left, right))
+    return larger
