@@ -1,4 +1,4 @@
-"""curves.png: loss and accuracy of every stage, side by side."""
+"""curves.png: loss and accuracy of a whole run, stage after stage."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from model.journal import Record
 
 
 def draw(title: str, records: list[Record]) -> bytes:
-    """A PNG with a column per stage: its loss above (each its own scale), validation accuracy below."""
-    stages = [(name, list(group)) for name, group in groupby(records, key=lambda record: record.stage)]
-    figure = Figure(figsize=(2.6 * max(1, len(stages)), 4.6), layout="constrained")
+    """A PNG: the loss (each stage has its own) above the validation accuracy, over all epochs of the run."""
+    figure = Figure(figsize=(9, 5.5))
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
-    axes = figure.subplots(2, max(1, len(stages)), sharex="col", sharey="row", squeeze=False)
-    for (name, group), above, below in zip(stages, axes[0], axes[1], strict=False):
-        epochs = [record.epoch for record in group]
-        above.plot(epochs, [max(record.loss, 1e-9) for record in group], color="tab:blue")
-        below.plot(epochs, [100 * record.accuracy for record in group], color="tab:green")
-        above.set(title=name, yscale="log")
-        below.set(xlabel="epoch")
-    axes[0][0].set(ylabel="loss")
-    axes[1][0].set(ylabel="validation accuracy, %")
-    for axis in axes.flat:
-        axis.grid(alpha=0.3)
+    losses, accuracies = figure.subplots(2, 1, sharex=True)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.09, top=0.92, hspace=0.06)
+    done = 0
+    for stage, group in groupby(records, key=lambda record: record.stage):
+        rows = list(group)
+        epochs = [done + row.epoch for row in rows]
+        losses.plot(epochs, [max(row.loss, 1e-9) for row in rows], marker=".", markersize=3, label=stage)
+        accuracies.plot(epochs, [100 * row.accuracy for row in rows], marker=".", markersize=3)
+        done += len(rows)
+    losses.set(yscale="log", ylabel="loss", title=title)
+    accuracies.set(xlabel="epoch", ylabel="validation accuracy, %")
+    losses.minorticks_off()
+    if records:
+        losses.legend(fontsize="small")
+    for axes in (losses, accuracies):
+        axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

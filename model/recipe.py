@@ -144,7 +144,9 @@ def parse(name: str, text: str) -> Recipe:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"recipe '{name}' must be TOML: {error}") from error
-    recipe: Recipe = _read_table(Recipe, {"name": name} | table, f"recipe '{name}': ", "")
+    if "name" in table:
+        raise UserError(f"recipe '{name}': unknown key 'name'; a recipe is called as its file is")
+    recipe: Recipe = _read_table(Recipe, table | {"name": name}, f"recipe '{name}': ", "")
     return recipe
 
 

@@ -79,7 +79,7 @@ def imitation(student: Student, teacher: Teacher, depth: int, target: Target) ->
     """Stage 2's loss for layer `depth` on image codes (N, C, H, W), fed by the frozen layers before it.
 
     A hidden layer: mean squared distance to the teacher's activations in 0..1, before or after their
-    quantiser as `target` says. The classifier: cross-entropy to the teacher's softmax.
+    quantiser as `target` says. The classifier: Kullback-Leibler divergence from the teacher's softmax.
     """
 
     def hidden(codes: Tensor, _: Tensor) -> Tensor:
@@ -93,7 +93,8 @@ def imitation(student: Student, teacher: Teacher, depth: int, target: Target) ->
 
     def classifier(codes: Tensor, _: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = teacher(codes).double().softmax(1)
-        return functional.cross_entropy(student(codes) * student.classifier.unit, wanted)
+            wanted = teacher(codes).double().log_softmax(1)
+        got = (student(codes) * student.classifier.unit).log_softmax(1)
+        return functional.kl_div(got, wanted, reduction="batchmean", log_target=True)
 
     return hidden if depth < len(student.convs) else classifier

@@ -1,0 +1,146 @@
+"""The quantisers against values computed by hand, and requantisation against its definition, by equality."""
+
+import numpy as np
+import pytest
+import torch
+
+from codegen import ir
+from model.quantise import (
+    check_exact,
+    dorefa_activation,
+    dorefa_weights,
+    odd_weights,
+    requantise,
+    rounded,
+    straight_through,
+)
+
+
+def tensor(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64, requires_grad=True)
+
+
+def test_two_bit_weights_by_hand() -> None:
+    latent = torch.atanh(torch.tensor([0.8, 0.4, -0.1, -0.8], dtype=torch.float64))
+    # tanh / (2 * 0.8) + 1/2 = 1, 0.75, 0.4375, 0; times 3 and rounded: 3, 2, 1, 0
+    assert odd_weights(latent, 2).tolist() == [3, 1, -1, -3]
+    assert dorefa_weights(latent, 2).tolist() == [1, 1 / 3, -1 / 3, -1]
+
+
+def test_the_largest_weight_is_that_of_the_whole_tensor() -> None:
+    latent = torch.atanh(torch.tensor([[0.8, 0.8], [0.2, -0.2]], dtype=torch.float64))
+    assert odd_weights(latent, 3).tolist() == [[7, 7], [1, -1]]  # 7 * 0.625 = 4.375, 7 * 0.375 = 2.625
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_binary_weights_are_signs_and_zero_counts_as_positive(zero: float) -> None:
+    latent = tensor(-0.5, zero, 0.25)
+    assert odd_weights(latent, 1).tolist() == [-1, 1, 1]
+    assert dorefa_weights(latent, 1).tolist() == [-0.25, 0.25, 0.25]  # E = 0.75 / 3
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_weights_are_odd_in_range_and_negate_exactly(bits: int) -> None:
+    latent = torch.randn(500, generator=torch.Generator().manual_seed(bits), dtype=torch.float64)
+    odd = odd_weights(latent, bits)
+    codes = (odd + 2**bits - 1) / 2
+    assert torch.equal(codes, codes.round())
+    assert (codes.min(), codes.max()) == (0, 2**bits - 1)
+    assert torch.equal(odd_weights(-latent, bits), -odd)
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_weights_of_a_tensor_of_zeros_are_finite(bits: int) -> None:
+    assert odd_weights(torch.zeros(3, dtype=torch.float64), bits).isfinite().all()
+
+
+def test_activations_by_hand() -> None:
+    x = torch.tensor([-0.2, 0.0, 0.16, 0.17, 0.5, 0.9, 2.0], dtype=torch.float64)
+    # times 3: 0, 0, 0.48, 0.51, 1.5 (to the even 2), 2.7, 3
+    assert (dorefa_activation(x, 2) * 3).tolist() == [0, 0, 0, 1, 2, 3, 3]
+    assert dorefa_activation(x, 1).tolist() == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_straight_through_has_one_value_and_the_other_gradient() -> None:
+    soft = tensor(0.1, 0.2)
+    result = straight_through(torch.tensor([7.0, 1 / 3], dtype=torch.float64), soft * 3)
+    result.backward(torch.tensor([1.0, 10.0], dtype=torch.float64))
+    assert result.tolist() == [7.0, 1 / 3]
+    assert soft.grad is not None
+    assert soft.grad.tolist() == [3, 30]
+
+
+def test_gradients_pass_the_rounding_and_stop_at_the_clip() -> None:
+    x, y = tensor(0.2, 1.7), tensor(-0.1, 0.3, 0.99, 1.2)
+    rounded(x).sum().backward()
+    dorefa_activation(y, 3).sum().backward()
+    assert x.grad is not None
+    assert y.grad is not None
+    assert x.grad.tolist() == [1, 1]
+    assert y.grad.tolist() == [0, 1, 1, 0]
+
+
+def test_gradient_of_weights_is_that_of_the_formula_without_rounding() -> None:
+    latent, smooth = tensor(-0.7, 0.1, 0.4), tensor(-0.7, 0.1, 0.4)
+    weights = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    (dorefa_weights(latent, 4) * weights).sum().backward()
+    (torch.tanh(smooth) / torch.tanh(smooth).abs().max() * weights).sum().backward()
+    assert latent.grad is not None
+    torch.testing.assert_close(latent.grad, smooth.grad)
+
+
+def test_gradient_of_binary_weights_is_the_identity() -> None:
+    latent = tensor(-0.7, 0.1, 3.0)
+    (dorefa_weights(latent, 1) * torch.tensor([1.0, -2.0, 3.0])).sum().backward()
+    assert latent.grad is not None
+    assert latent.grad.tolist() == [1, -2, 3]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_requantise_is_the_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weight_bits, bits, fraction = (int(random.integers(low, high)) for low, high in ((1, 9), (1, 9), (0, 17)))
+    d = (2**weight_bits - 1) * 2**fraction
+    channels = 5
+    shape = (channels,) if random.random() < 0.5 else ()
+    alpha = np.asarray(random.integers(1, 2**11, shape))
+    reach = 2 + 2 ** (bits + 2) * d // int(alpha.max())
+    acc = random.integers(-reach, reach, (50, 3, 4, channels))
+    beta = np.asarray(random.integers(-4 * d, 4 * d, shape))
+    arguments = (weight_bits, fraction, bits)
+    expected = ir.requantise(acc, alpha, beta, *arguments)
+    operands = (
+        torch.from_numpy(array.astype(np.float64)) for array in (acc.transpose(0, 3, 1, 2), alpha, beta)
+    )
+    got = requantise(*operands, *arguments).permute(0, 2, 3, 1).numpy()
+    case = f"seed {seed}: W {weight_bits}, A {bits}, f {fraction}, alpha {alpha}, beta {beta}"
+    assert np.array_equal(got, expected), case
+    assert len(np.unique(expected)) > 1, case
+
+
+def test_requantise_rounds_halves_up_on_both_sides_of_zero() -> None:
+    acc = tensor(-3, -2, -1, 0, 1, 2, 3, 29, 30).reshape(-1, 1, 1, 1)
+    codes = requantise(acc, tensor(1), tensor(2), weight_bits=1, fraction=1, bits=4)  # (acc + 2) / 2
+    assert codes.flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 15, 15]
+
+
+def test_gradient_of_requantise_is_that_of_the_line_between_the_clips() -> None:
+    acc = tensor(-900, 10, 900).reshape(1, 3, 1, 1).detach().requires_grad_()
+    alpha, beta = tensor(3, 5, 7), tensor(1, 2, 3)
+    requantise(acc, alpha, beta, weight_bits=2, fraction=2, bits=4).sum().backward()  # d = 12
+    assert acc.grad is not None
+    assert alpha.grad is not None
+    assert beta.grad is not None
+    assert acc.grad.flatten().tolist() == pytest.approx([0, 5 / 12, 0])
+    assert alpha.grad.tolist() == pytest.approx([0, 10 / 12, 0])
+    assert beta.grad.tolist() == pytest.approx([0, 1 / 12, 0])
+
+
+def test_sums_that_float64_cannot_hold_are_refused() -> None:
+    check_exact("fc", 2**36, 8, 8)
+    with pytest.raises(ir.UserError) as error:
+        check_exact("fc", 2**38, 8, 8)
+    assert str(error.value) == (
+        "layer fc must keep its sums below 2^53 to be exact, not at 17873935899033600; "
+        "use fewer weight or activation bits"
+    )
