@@ -411,13 +411,12 @@ class _Banks(wiring.Component):
         g = self.geometry
         widths = [1, 1, g.row_lanes, g.run_banks, len(self.read.row_bank), len(self.read.run_bank)]
         first, last, row_mask, run_mask, row_bank, run_bank = _split(travelled, widths)
-        rows = _rotate([Cat(row) for row in words], row_bank, g.rotates_rows)
+        rows = _rotate(m, [Cat(row) for row in words], row_bank, g.rotates_rows)
         lanes: list[Value] = []
         for t, row in enumerate(rows):
             size = g.granule * self.bits
-            granules = _rotate(
-                [row.word_select(k, size) for k in range(g.run_banks)], run_bank, g.rotates_runs
-            )
+            granules = [row.word_select(k, size) for k in range(g.run_banks)]
+            granules = _rotate(m, granules, run_bank, g.rotates_runs)
             lanes += [Mux(row_mask[t] & run_mask[k], granule, 0) for k, granule in enumerate(granules)]
         m.d.sync += [
             self.o.payload.codes.eq(Cat(lanes)),
@@ -431,10 +430,12 @@ def _split(value: Value, widths: list[int]) -> list[Value]:
     return [value[start : start + width] for start, width in zip(starts, widths, strict=True)]
 
 
-def _rotate(values: list[Value], amount: Value, varies: bool) -> list[Value]:
+def _rotate(m: Module, values: list[Value], amount: Value, varies: bool) -> list[Value]:
     """``values`` rotated left by ``amount``, one layer of multiplexers for each bit of it."""
     if varies:
         for bit in range(len(amount)):
-            shifted = [values[(k + (1 << bit)) % len(values)] for k in range(len(values))]
-            values = [Mux(amount[bit], far, near) for near, far in zip(values, shifted, strict=True)]
+            shifted = values[(1 << bit) % len(values) :] + values[: (1 << bit) % len(values)]
+            rotated = Signal(sum(map(len, values)), name=f"rotated_{bit}")
+            m.d.comb += rotated.eq(Mux(amount[bit], Cat(shifted), Cat(values)))
+            values = [rotated.word_select(k, len(values[0])) for k in range(len(values))]
     return values
