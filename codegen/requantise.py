@@ -295,6 +295,6 @@ def _first_reaching(stairs: Stairs, lows: IntArray, highs: IntArray, levels: int
     first, after = lows + 0 * level, highs + 1 + 0 * level  # the answer is in first..after
     while (first < after).any():
         middle = (first + after) >> 1
-        reached = (stairs(np.minimum(middle, highs)) >= level) | (middle > highs)
+        reached = stairs(np.minimum(middle, highs)) >= level
         first, after = np.where(reached, first, middle + 1), np.where(reached, middle, after)
-    return first
+    return after
