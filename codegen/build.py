@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def build(source: Source, out: Path, lanes: int, steps: Steps, *, force: bool = 
     _check_folder(out)
     plan = make_plan(source, lanes, steps)
     fingerprint = _fingerprint(source, lanes)
-    if not force and _is_current(out, fingerprint):
+    if not force and _is_current(out, plan, fingerprint):
         steps.console.print(f"build    {out} is up to date", highlight=False)
         return plan
     place = out.resolve()
@@ -129,7 +129,9 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
     with steps.step("verilog", "Amaranth, then Yosys (its very first run takes minutes)"):
         (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=True), TOP))
         (folder / ROM_FILE).write_text(ROM_SOURCE)
-    (folder / MANIFEST).write_text(json.dumps(_manifest(folder, plan, fingerprint), indent=2) + "\n")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    manifest = _manifest(folder, names, plan, fingerprint)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     write_report(folder, report(plan, source.network, steps))
 
 
@@ -151,9 +153,8 @@ def _trimmed(test_set: TestSet) -> TestSet:
     return TestSet(images[:count], test_set.labels[:count])
 
 
-def _manifest(folder: Path, plan: Plan, fingerprint: str) -> Mapping[str, Any]:
+def _manifest(folder: Path, names: Iterable[str], plan: Plan, fingerprint: str) -> Mapping[str, Any]:
     prediction = plan.predict(1)
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return {
         "format": _FORMAT,
         "version": 1,
@@ -179,7 +180,7 @@ def _manifest(folder: Path, plan: Plan, fingerprint: str) -> Mapping[str, Any]:
             }
             for stream in streams(plan)
         ],
-        "files": {name: _sha256(folder / name) for name in files},
+        "files": {name: _sha256(folder / name) for name in names},
     }
 
 
@@ -215,15 +216,12 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _is_current(out: Path, fingerprint: str) -> bool:
+def _is_current(out: Path, plan: Plan, fingerprint: str) -> bool:
     try:
         read_report(out)
         manifest = json.loads((out / MANIFEST).read_text())
-        return bool(
-            manifest["fingerprint"] == fingerprint
-            and all(_sha256(out / name) == digest for name, digest in manifest["files"].items())
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return bool(manifest == _manifest(out, manifest["files"], plan, fingerprint))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
