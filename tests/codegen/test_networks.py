@@ -1,0 +1,81 @@
+"""Which network a name stands for, and which images it is shown."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.ir import TestSet, UserError, save, save_test_set
+from codegen.networks import find_network
+from tests.networks import Chain, tiny
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a recipe's network in runs/, and the folder that the user is in."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "tiny_w3a2"
+    folder.mkdir(parents=True)
+    save(tiny(), folder / "network.safetensors")
+    images = np.arange(4 * 50, dtype=np.uint8).reshape(4, 5, 5, 2) % 8
+    save_test_set(TestSet(images, np.array([0, 1, 2, 0])), folder / "test.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["tiny_w3a2", "runs/tiny_w3a2", "runs/tiny_w3a2/network.safetensors"])
+def test_a_network_has_three_names(name: str, trained: Path) -> None:
+    source = find_network(name)
+    assert source.path.resolve() == (trained / "network.safetensors").resolve()
+    assert source.network == tiny() and source.name == "tiny"
+    assert source.test_set is not None and source.test_set.labels.tolist() == [0, 1, 2, 0]
+
+
+def test_a_file_needs_no_test_set_beside_it(trained: Path, tmp_path: Path) -> None:
+    (trained / "network.safetensors").rename(tmp_path / "mine.bin")
+    source = find_network("mine.bin")
+    assert source.test_set is None
+    images = source.images(None)
+    assert images.shape == (64, 5, 5, 2) and images.dtype == np.uint8
+    assert (images.min(), images.max()) == (0, 7)
+    assert np.array_equal(find_network("mine.bin").images(3), images[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("tiny_w3a4", "did you mean 'tiny_w3a2'"),
+        ("tiny", "did you mean 'tiny_w3a2'"),
+        ("digits_w4a4", "train it first: python -m model train digits_w4a4"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_one_or_how_to_train_it(name: str, hint: str, trained: Path) -> None:
+    with pytest.raises(UserError) as error:
+        find_network(name)
+    assert str(error.value) == (
+        f"network must be a file or a trained recipe, not '{name}', of which there is no "
+        f"runs/{name}/network.safetensors; {hint}"
+    )
+
+
+def test_a_test_set_of_another_network_is_refused(trained: Path) -> None:
+    save(Chain(0, (4, 4, 2), 3).conv("conv", 2).network(), trained / "network.safetensors")
+    with pytest.raises(UserError) as error:
+        find_network("tiny_w3a2")
+    assert str(error.value) == (
+        "runs/tiny_w3a2/test.safetensors must hold images of shape (4, 4, 2), not (5, 5, 2); "
+        "it belongs to another network"
+    )
+
+
+def test_images_come_in_order_and_all_unless_counted(trained: Path) -> None:
+    source = find_network("tiny_w3a2")
+    assert np.array_equal(source.images(None), source.test_set.images)
+    assert np.array_equal(source.images(3), source.test_set.images[:3])
+    assert len(source.images(4)) == 4 and len(source.images(1)) == 1
+
+
+@pytest.mark.parametrize("count", [0, -1, 5])
+def test_images_that_are_not_there_cannot_be_had(count: int, trained: Path) -> None:
+    with pytest.raises(UserError) as error:
+        find_network("tiny_w3a2").images(count)
+    assert str(error.value) == f"images must be 1 to 4, as many as runs/tiny_w3a2 has, not {count}"

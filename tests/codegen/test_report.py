@@ -1,0 +1,133 @@
+"""The report: every key that was promised, and measurements that measure."""
+
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from codegen.fold import fold
+from codegen.ir import IntegerNetwork, Provenance
+from codegen.plan import Plan, requantise_forms, size
+from codegen.report import Steps, read_report, report, write_report
+from codegen.stages import fuse
+from tests.networks import digits, random_chain
+
+MEGABYTES_200 = 200_000_000
+
+
+def quiet() -> Steps:
+    return Steps(Console(quiet=True))
+
+
+def plan_of(network: IntegerNetwork, lanes: int) -> Plan:
+    stages = fuse(network)
+    return size(network, stages, fold(stages, lanes), requantise_forms(stages))
+
+
+def test_report_of_a_digits_build() -> None:
+    told = report(plan_of(digits(), 80), digits(), quiet())
+    assert {key: value for key, value in told.items() if key != "layers"} == {
+        "network": "digits_small",
+        "images": 0,
+        "mismatches": None,
+        "accuracy": {"teacher": None, "student": None, "hardware": None},
+        "macs": 21664,
+        "lanes": 76,
+        "cycles_per_image": {"predicted": 288, "simulated": None},
+        "first_image_latency": {"predicted": 865, "simulated": None},
+        "lane_efficiency": 0.9898,
+        "steps": [],
+    }
+    assert told["layers"][1] == {
+        "name": "conv2",
+        "shape": [[6, 6, 8], [4, 4, 16]],
+        "bits": {"input": 4, "weights": 4, "output": 4},
+        "macs": 18432,
+        "pe": 8,
+        "simd": 8,
+        "steps": 288,
+        "cycles": {"predicted": None, "simulated": None},
+        "buffer_rows": 9,
+        "fifo_depth": 40,
+    }
+    pool = told["layers"][2]
+    assert (pool["name"], pool["bits"], pool["macs"], pool["pe"], pool["simd"]) == (
+        "pool", {"input": 4, "weights": None, "output": 4}, 0, 1, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(0, 20, 2))
+def test_numbers_of_the_report_are_those_of_the_plan(seed: int) -> None:
+    network = random_chain(seed)
+    plan = plan_of(network, 20)
+    told = report(plan, network, quiet())
+    assert told["macs"] == network.macs == sum(row["macs"] for row in told["layers"])
+    assert told["lanes"] == sum(row["pe"] * row["simd"] for row in told["layers"] if row["simd"])
+    assert told["cycles_per_image"]["predicted"] == plan.pace
+    assert told["lane_efficiency"] == round(network.macs / (plan.pace * plan.lanes), 4)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "expected"),
+    [
+        (350, 342, {"teacher": 0.972222, "student": 0.95, "hardware": None}),
+        (None, 0, {"teacher": None, "student": 0.0, "hardware": None}),
+    ],
+)
+def test_accuracy_is_a_fraction_of_the_test_images(
+    teacher: int | None, student: int | None, expected: dict[str, float | None]
+) -> None:
+    network = replace(digits(), provenance=Provenance("r", 0, "digits", 360, teacher, student))
+    assert report(plan_of(network, 20), network, quiet())["accuracy"] == expected
+
+
+def test_accuracy_without_test_images_is_unknown() -> None:
+    network = replace(digits(), provenance=Provenance("r", 0, "digits", 0, 0, 0))
+    assert set(report(plan_of(network, 20), network, quiet())["accuracy"].values()) == {None}
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    told = report(plan_of(digits(), 20), digits(), quiet())
+    write_report(tmp_path, told)
+    assert read_report(tmp_path) == told
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_each_step_has_its_own_memory_peak() -> None:
+    steps = quiet()
+    with steps.step("large", "takes memory"):
+        bytearray(MEGABYTES_200)
+    with steps.step("small", "takes none"):
+        pass
+    large, small = steps.rows
+    assert (large["name"], small["name"]) == ("large", "small")
+    assert large["peak_rss_bytes"] > MEGABYTES_200 and small["peak_rss_bytes"] < large["peak_rss_bytes"]
+    assert large["peak_rss_bytes"] - small["peak_rss_bytes"] > 0.9 * MEGABYTES_200
+    assert 0 <= small["seconds"] < 1
+
+
+def test_a_step_counts_the_memory_of_the_processes_it_starts() -> None:
+    steps = quiet()
+    largest = 1024 * max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    with steps.step("child", "starts a process larger than all before it"):
+        subprocess.run([sys.executable, "-c", f"bytearray({largest + MEGABYTES_200})"], check=True)
+    assert steps.rows[0]["peak_rss_bytes"] > largest + MEGABYTES_200
+
+
+def test_a_step_that_fails_is_not_reported() -> None:
+    steps = quiet()
+    with pytest.raises(RuntimeError, match="no"), steps.step("bad", "fails"):
+        raise RuntimeError("no")
+    assert steps.rows == []
+
+
+def test_a_user_sees_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    with Steps(Console()).step("fold", "PEs and SIMD lanes"):
+        pass
+    assert capsys.readouterr().out.split() == ["fold", "PEs", "and", "SIMD", "lanes", "0.0", "s"]
