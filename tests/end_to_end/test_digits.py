@@ -1,0 +1,50 @@
+"""From handwritten digits to simulated hardware with the two commands that `make sim` runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ..commands import command
+
+pytest.importorskip("torch", reason="training needs torch; hardware does not")
+
+RECIPE = Path(__file__).parents[2] / "model" / "recipes" / "digits_w4a4.toml"
+IMAGES = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run of the real recipe: fewer epochs, everything else as it is shipped."""
+    folder = tmp_path_factory.mktemp("digits")
+    recipe = RECIPE.read_text().replace("float_epochs = 40", "float_epochs = 6")
+    recipe = recipe.replace("epochs = 80", "epochs = 8").replace("epochs = 15", "epochs = 2")
+    (folder / "short.toml").write_text(recipe)
+    trained = command(folder, "model", "train", "short.toml")
+    assert trained.returncode == 0, trained.stderr
+    return folder
+
+
+def test_hardware_gives_what_training_measured(folder: Path) -> None:
+    simulated = command(folder, "sim", "short", "--images", str(IMAGES))
+    assert simulated.returncode == 0, simulated.stdout + simulated.stderr
+    assert "all equal" in simulated.stdout.replace("│", " ")
+    told = json.loads((folder / "build" / "short" / "report.json").read_text())
+    assert (told["images"], told["mismatches"]) == (IMAGES, 0)
+    assert told["cycles_per_image"]["predicted"] == told["cycles_per_image"]["simulated"]
+    assert told["first_image_latency"]["predicted"] == told["first_image_latency"]["simulated"]
+    for layer in told["layers"]:
+        assert layer["cycles"]["predicted"] == layer["cycles"]["simulated"]
+    assert told["lane_efficiency"] >= 0.90
+    assert all(told["accuracy"][who] > 0.8 for who in ("teacher", "student", "hardware"))
+
+
+def test_two_builds_have_the_same_bytes(folder: Path) -> None:
+    for name in ("a", "b"):
+        assert command(folder, "codegen", "build", "short", "--out", f"build/{name}").returncode == 0
+    first, second = (
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        for out in (folder / "build" / "a", folder / "build" / "b")
+    )
+    assert first.keys() == second.keys()
+    assert [path for path in first if first[path] != second[path]] in ([], [Path("report.json")])
