@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -168,6 +169,7 @@ def _write(
             "correct": asdict(outcome.score),
             "layers": [asdict(layer) for layer in outcome.health],
             "seconds": round(outcome.seconds, 1),
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         },
     )
 

@@ -1,6 +1,7 @@
 """The command line: `python -m sim`, which is what `make sim` runs."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         outcome = _simulate(folder, plan, source, images, stall, options.waves)
     labels = None if source.test_set is None else source.test_set.labels
     update_report(told, plan, outcome, labels, stall)
-    told["steps"] = _merged(told["steps"], steps.rows)
+    told["steps"] = _merged([*_training(source.path), *told["steps"]], steps.rows)
     write_report(folder, told)
     _show(console, told, outcome, folder)
     return 1 if outcome.verdict.values or outcome.verdict.cycles else 0
@@ -96,10 +97,18 @@ def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, w
         raise SystemExit(1) from error
 
 
+def _training(network: Path) -> list[dict[str, Any]]:
+    """The training of a network as a step, if its run lies beside it and says what it took."""
+    try:
+        run = json.loads(network.with_name("run.json").read_text())
+        return [{"name": "train", "seconds": run["seconds"], "peak_rss_bytes": run["peak_rss_bytes"]}]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps of the build as it was made, then those of this run."""
-    names = {row["name"] for row in now}
-    return [row for row in earlier if row["name"] not in names] + now
+    """The steps of training and of the build as they were made, then those of this run: each name once."""
+    return [*{row["name"]: row for row in [*earlier, *now]}.values()]
 
 
 def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path) -> None:
@@ -113,7 +122,9 @@ def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path
 
 
 def _layers(told: dict[str, Any]) -> Table:
-    table = Table("layer", "in", "out", "bits w/a", "PE", "SIMD", "steps", "cycles predicted", "simulated")
+    table = Table()
+    for title in ("layer", "in", "out", "W/A", "PE", "SIMD", "cycles", "predicted"):
+        table.add_column(title, no_wrap=True)
     for row in told["layers"]:
         source, result = ("x".join(map(str, shape)) for shape in row["shape"])
         table.add_row(
@@ -123,9 +134,8 @@ def _layers(told: dict[str, Any]) -> Table:
             f"{row['bits']['weights'] or '-'}/{row['bits']['input']}",
             str(row["pe"]),
             str(row["simd"] or "-"),
-            str(row["steps"]),
-            _text(row["cycles"]["predicted"]),
             _text(row["cycles"]["simulated"]),
+            _text(row["cycles"]["predicted"]),
         )
     return table
 
@@ -134,7 +144,7 @@ def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
     table = Table(show_header=False)
     total = sum(stream.codes.size for name, stream in outcome.record.items() if not name.startswith("start_"))
     equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
-    table.add_row("images", f"{told['images']}, {total:,} values compared with the golden model: {equal}")
+    table.add_row("images", f"{told['images']}, with {total:,} values in all layers: {equal}")
     accuracy = told["accuracy"]
     table.add_row(
         "accuracy",
@@ -148,7 +158,13 @@ def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
         "lane efficiency",
         f"{told['lane_efficiency']:.3f} of {told['lanes']} lanes, {told['macs']:,} MACs an image",
     )
+    table.add_row("time", ", ".join(_times(told["steps"])))
     return table
+
+
+def _times(steps: list[dict[str, Any]]) -> list[str]:
+    """What took a second or more."""
+    return [f"{row['name']} {row['seconds']:.0f} s" for row in steps if row["seconds"] >= 1]
 
 
 def _text(number: float | None) -> str:
