@@ -56,7 +56,8 @@ def write_container(path: FilePath, kind: str, body: dict[str, Any], tensors: Te
     """Write body (JSON without floats) and tensors atomically; raises UserError if that fails."""
     header: dict[str, Any] = {"body": body, "kind": kind, "version": VERSION}
     header["digest"] = _digest(header, tensors)
-    write_atomically(path, to_safetensors(dict(tensors), metadata={_KEY: _canonical(header)}))
+    whole = {name: tensor.copy(order="C") for name, tensor in tensors.items()}  # it writes raw buffers
+    write_atomically(path, to_safetensors(whole, metadata={_KEY: _canonical(header)}))
 
 
 def read_container(path: FilePath, kind: str) -> Container:

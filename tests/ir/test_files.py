@@ -9,8 +9,11 @@ import pytest
 
 from codegen.ir import (
     Conv,
+    DorefaWeights,
     IntegerNetwork,
     IrError,
+    Node,
+    TensorType,
     TestSet,
     UserError,
     load,
@@ -19,6 +22,7 @@ from codegen.ir import (
     save_test_set,
     write_atomically,
 )
+from codegen.ir._container import write_container
 
 if TYPE_CHECKING:
     from conftest import SavedFile
@@ -29,6 +33,23 @@ def test_a_network_comes_back_equal(network: IntegerNetwork, images: np.ndarray,
     assert loaded == network and loaded.types == network.types and str(loaded) == str(network)
     expected = network.trace(images)
     assert all(np.array_equal(array, expected[name]) for name, array in loaded.trace(images).items())
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_weights_of_every_width_come_back_equal(bits: int, tmp_path: Path) -> None:
+    codes = np.random.default_rng(bits).integers(0, 1 << bits, (6, 3, 3, 5)).astype(np.uint8)
+    weights = DorefaWeights(codes, bits)
+    conv = Conv(weights, accumulator_bits=weights.accumulator_bits(0, 3))
+    network = IntegerNetwork("one", TensorType((4, 4, 5), 0, 3), (Node("conv", conv, ("input",)),))
+    save(network, tmp_path / "one.safetensors")
+    assert load(tmp_path / "one.safetensors") == network
+
+
+def test_a_test_set_of_strided_arrays_comes_back_equal(tmp_path: Path) -> None:
+    images = np.arange(2 * 4 * 4 * 6, dtype=np.uint8).reshape(2, 4, 4, 6)[..., ::2]
+    write_container(tmp_path / "t", "test set", {}, {"images": images, "labels": np.arange(4)[::2]})
+    loaded = load_test_set(tmp_path / "t")
+    assert np.array_equal(loaded.images, images) and loaded.labels.tolist() == [0, 2]
 
 
 def test_equal_networks_give_equal_bytes(saved: "SavedFile", tmp_path: Path) -> None:
