@@ -236,17 +236,24 @@ def _health_table(layers: list[LayerHealth]) -> Table:
 
 
 def _list(_: argparse.Namespace) -> int:
-    table = Table("recipe", "what it is", "trained here", box=None, padding=(0, 2, 0, 0))
+    rows = [("recipe", "what it is", "trained here")]
     for name in recipes.shipped():
-        table.add_row(name, recipes.load(name).summary, _trained(RUNS / name / folders.NETWORK))
-    Console().print(table)
+        rows.append((name, recipes.load(name).summary, _trained(RUNS / name / folders.NETWORK)))
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for name, summary, trained in rows:
+        _say(f"{name:<{first}}  {summary:<{second}}  {trained}")
     return 0
 
 
 def _trained(path: Path) -> str:
-    source = load(path).provenance if path.is_file() else None
+    if not path.is_file():
+        return "no"
+    try:
+        source = load(path).provenance
+    except UserError:
+        return "its file cannot be read"
     if source is None or source.student_correct is None or not source.test_images:
-        return "no" if source is None else "yes"
+        return "yes"
     return f"{source.student_correct / source.test_images:.2%}, seed {source.seed}"
 
 

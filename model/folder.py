@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from codegen.ir import UserError, write_atomically
+from codegen.ir import UserError, load, write_atomically
 from model.data import digits_fingerprint
 from model.recipe import Recipe, canonical
 
@@ -35,11 +35,12 @@ def run_digest(recipe: Recipe, seed: int, data: Path | None) -> str:
 
 
 def is_finished(folder: Path, digest: str) -> bool:
-    """Whether `folder` holds a finished run of this digest, every file as it was written."""
+    """Whether `folder` holds a finished run of this digest, every file as it was written and readable."""
     try:
         run = json.loads((folder / RUN).read_text("utf-8"))
+        load(folder / NETWORK)
         return bool(run["digest"] == digest and run["files"] == _hashes(folder, run["files"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, UserError):
         return False
 
 

@@ -42,6 +42,7 @@ class Score:
 class Outcome:
     """What a run gives, in memory."""
 
+    teacher: Teacher
     student: Student
     network: IntegerNetwork
     dataset: Dataset
@@ -82,7 +83,7 @@ def train(recipe: Recipe, seed: int, data: Path | None, journal: Journal) -> Out
     network_correct = int((network.run(images) == labels).sum())
     score = Score(len(labels), float_correct, correct[0], initial_correct, correct[1], network_correct)
     health = examine(network, dataset.train.images)
-    return Outcome(student, network, dataset, score, health, time.monotonic() - start)
+    return Outcome(teacher, student, network, dataset, score, health, time.monotonic() - start)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The command line: files, repeated runs, errors without tracebacks, Ctrl-C."""
 
+import hashlib
 import json
 import os
 import re
@@ -62,8 +63,14 @@ def repeated(recipe: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is up to date: same recipe, seed 0, data and code (--force" in capsys.readouterr().out
     assert (folder / "run.json").stat().st_mtime_ns == before[1]
     (folder / "network.safetensors").write_bytes(b"damaged")
+    claimed = json.loads((folder / "run.json").read_text())
+    claimed["files"]["network.safetensors"] = hashlib.sha256(b"damaged").hexdigest()
+    (folder / "run.json").write_text(json.dumps(claimed))  # finished, but not in a format of today
     assert main(["train", recipe]) == 0
     assert (folder / "network.safetensors").read_bytes() == before[0]
+    (folder / "test.safetensors").write_bytes(b"damaged")
+    assert main(["train", recipe]) == 0
+    assert load_test_set(folder / "test.safetensors").images.shape == (360, 8, 8, 1)
     assert main(["train", recipe, "--seed", "1"]) == 0
     assert (folder / "network.safetensors").read_bytes() != before[0]
     assert main(["train", recipe, "--seed", "1", "--force"]) == 0
@@ -160,13 +167,16 @@ def test_list_names_every_recipe_and_what_was_trained(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", recipe, "--out", "runs/digits_w2a2"]) == 0
+    Path("runs/digits_w1a1").mkdir()
+    Path("runs/digits_w1a1/network.safetensors").write_text("damaged")
     capsys.readouterr()
     assert main(["list"]) == 0
     said = capsys.readouterr().out
     for name in shipped():
         assert re.search(rf"^{name} ", said, re.MULTILINE)
     assert re.search(r"^digits_w2a2 .*%, seed 0", said, re.MULTILINE)
-    assert re.search(r"^digits_w8a8 .* no", said, re.MULTILINE)
+    assert re.search(r"^digits_w8a8 .* no$", said, re.MULTILINE)
+    assert re.search(r"^digits_w1a1 .* its file cannot be read$", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,12 @@ def test_the_network_says_where_it_comes_from(outcome: Outcome) -> None:
     assert score.student > 270
 
 
+def test_the_teacher_that_the_student_imitated_is_quantised_and_frozen(outcome: Outcome) -> None:
+    assert outcome.teacher.quantised
+    assert not outcome.teacher.training
+    assert not any(parameter.requires_grad for parameter in outcome.teacher.parameters())
+
+
 def test_the_same_seed_gives_the_same_bytes(
     short: Recipe, outcome: Outcome, journal: Journal, tmp_path: Path
 ) -> None:
@@ -113,12 +119,16 @@ def test_another_seed_gives_another_network_for_the_same_test_images(
 
 
 def test_training_leaves_torch_as_it_found_it(short: Recipe, journal: Journal) -> None:
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    state = torch.get_rng_state()
     quick = replace(short, teacher=replace(short.teacher, schedule=replace(short.teacher.schedule, epochs=1)))
     train(quick, 0, None, journal)
-    after = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state()
-    assert before[:2] == after[:2]
-    assert torch.equal(before[2], after[2])
+    after = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    assert after == 2
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_journal_has_every_epoch_of_every_stage(short: Recipe, journal: Journal) -> None:
