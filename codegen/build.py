@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import codegen
 import hw
 from codegen.ir import TestSet, UserError, save, save_test_set
-from codegen.ir._types import CodeArray
 
 from .accelerator import Accelerator, rom_files
 from .beats import BeatFormat, lines
@@ -148,7 +148,7 @@ def _vectors(plan: Plan, source: Source) -> Iterator[tuple[str, bytes]]:
 
 def _trimmed(test_set: TestSet) -> TestSet:
     """As many of the images as are still no burden in a folder of hardware."""
-    images: CodeArray = test_set.images
+    images: NDArray[np.uint8] = test_set.images
     count = max(1, min(len(images), _TEST_BYTES // max(1, images[0].nbytes)))
     return TestSet(images[:count], test_set.labels[:count])
 

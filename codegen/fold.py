@@ -63,26 +63,14 @@ Chain = tuple[Cost, tuple[Fold, ...]]
 """The folds of the first layers, and what they cost together."""
 
 
-def window(stage: Stage, fold: Fold, in_lanes: int, buffer_rows: int = 0) -> WindowGeometry:
+def window(
+    stage: MatrixVectorStage | PoolStage, fold: Fold, in_lanes: int, buffer_rows: int = 0
+) -> WindowGeometry:
     """The sliding window of a stage with a given fold."""
     source = stage.source
+    groups, repeats = fold.groups, 1
     if isinstance(stage, MatrixVectorStage):
-        repeats = ceil_div(stage.channels // stage.groups, fold.pe)
-        return WindowGeometry(
-            source.rows,
-            source.columns,
-            source.channels,
-            in_lanes,
-            stage.kernel,
-            stage.stride,
-            stage.padding,
-            stage.groups,
-            repeats,
-            fold.row_lanes,
-            fold.run_lanes,
-            buffer_rows,
-        )
-    assert isinstance(stage, PoolStage)
+        groups, repeats = stage.groups, ceil_div(stage.channels // stage.groups, fold.pe)
     return WindowGeometry(
         source.rows,
         source.columns,
@@ -91,8 +79,8 @@ def window(stage: Stage, fold: Fold, in_lanes: int, buffer_rows: int = 0) -> Win
         stage.kernel,
         stage.stride,
         stage.padding,
-        fold.groups,
-        1,
+        groups,
+        repeats,
         fold.row_lanes,
         fold.run_lanes,
         buffer_rows,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.ir import IntegerNetwork, TestSet, UserError, load, load_test_set
-from codegen.ir._types import CodeArray
 
 __all__ = ["RUNS", "Source", "find_network"]
 
@@ -27,7 +27,7 @@ class Source:
     network: IntegerNetwork
     test_set: TestSet | None
 
-    def images(self, count: int | None) -> CodeArray:
+    def images(self, count: int | None) -> NDArray[np.uint8]:
         """``count`` images (count, *input shape) as codes, or all: held-out ones, or seeded random ones if
         there are none.
 
@@ -72,7 +72,7 @@ def _source(name: str, path: Path) -> Source:
     return Source(network.name, path, network, test_set)
 
 
-def _random_images(network: IntegerNetwork) -> CodeArray:
+def _random_images(network: IntegerNetwork) -> NDArray[np.uint8]:
     generator = np.random.default_rng(0)
     shape = (_RANDOM_IMAGES, *network.input.shape)
     return generator.integers(network.input.low, network.input.high + 1, shape).astype(np.uint8)

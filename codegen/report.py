@@ -16,7 +16,7 @@ from codegen.ir import IntegerNetwork, write_atomically
 from .plan import LayerPlan, Plan
 from .stages import MatrixVectorStage
 
-__all__ = ["Steps", "read_report", "report", "write_report"]
+__all__ = ["Steps", "read_report", "report", "tidy", "write_report"]
 
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ def report(plan: Plan, network: IntegerNetwork, steps: Steps) -> Json:
         "accuracy": _accuracy(network),
         "macs": plan.macs,
         "lanes": plan.lanes,
-        "cycles_per_image": {"predicted": _tidy(cycles), "simulated": None},
+        "cycles_per_image": {"predicted": tidy(cycles), "simulated": None},
         "first_image_latency": {"predicted": prediction.first_image_latency, "simulated": None},
         "lane_efficiency": round(plan.lane_efficiency(cycles), 4),
         "layers": [_layer(layer) for layer in plan.layers],
@@ -61,7 +61,8 @@ def report(plan: Plan, network: IntegerNetwork, steps: Steps) -> Json:
     }
 
 
-def _tidy(cycles: float) -> int | float:
+def tidy(cycles: float) -> int | float:
+    """Cycles as a whole number if they are one, else to a thousandth."""
     return int(cycles) if cycles == int(cycles) else round(cycles, 3)
 
 

@@ -13,6 +13,7 @@ from codegen.build import MANIFEST, TOP
 from codegen.cycles import Prediction, steady_interval
 from codegen.networks import Source
 from codegen.plan import Plan
+from codegen.report import tidy
 from codegen.verilog import ROM_FILE
 
 from .ports import Direction, Record, Stall, StreamPort
@@ -119,8 +120,8 @@ def update_report(
         return
     cycles = steady_interval(outcome.image_ends)
     told["cycles_per_image"] = {
-        "predicted": _tidy(outcome.prediction.cycles_per_image),
-        "simulated": _tidy(cycles),
+        "predicted": tidy(outcome.prediction.cycles_per_image),
+        "simulated": tidy(cycles),
     }
     told["first_image_latency"] = {
         "predicted": outcome.prediction.first_image_latency,
@@ -140,7 +141,3 @@ def _span(starts: Any, images: int, steps: int) -> int:
     """Cycles from the first to the last step that a layer spends on the last image."""
     each = len(starts) // images
     return int(starts[-1]) - int(starts[-each]) + steps
-
-
-def _tidy(cycles: float) -> int | float:
-    return int(cycles) if cycles == int(cycles) else round(cycles, 3)
