@@ -1,7 +1,9 @@
 """Which network a name or a path stands for, and the images to show it."""
 
 import difflib
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,58 +11,111 @@ from numpy.typing import NDArray
 
 from codegen.ir import IntegerNetwork, TestSet, UserError, load, load_test_set
 
+from .untrained import definition, has_photographs, photographs, recipes, untrained
+
 __all__ = ["RUNS", "Source", "find_network"]
 
 RUNS = Path("runs")
 """Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors``
 beside it."""
 
+# Only the names of the files are read: hardware must not need the training package, but may speak of it.
+_RECIPES = Path(__file__).parents[1] / "model" / "recipes"
+
 _RANDOM_IMAGES = 64
+_PHOTOGRAPHS = 1000
+_SHOWN_PHOTOGRAPHS = 8
 
 
 @dataclass(frozen=True)
 class Source:
-    """A network, the name that its build gets, and its held-out images if there are any."""
+    """A network, the name that its build gets, and its held-out images if there are any.
+
+    ``path`` is its file, or ``None`` for an untrained network, which was made here.
+    """
 
     name: str
-    path: Path
+    path: Path | None
     network: IntegerNetwork
     test_set: TestSet | None
 
-    def images(self, count: int | None) -> NDArray[np.uint8]:
-        """``count`` images (count, *input shape) as codes, or all: held-out ones, or seeded random ones if
-        there are none.
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of what the network is: its file, or what it is made from."""
+        if self.path is None:
+            return definition(self.name)
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
-        Raises ``UserError`` if there are fewer.
+    @property
+    def note(self) -> str | None:
+        """What the user must know of an untrained network, in a few sentences; ``None`` for a file's."""
+        if self.path is not None:
+            return None
+        if self.name in _trainable():
+            how = f"python -m model train {self.name}"
+        else:
+            how = "in a script of your own, save it with codegen.ir.save, and give the path of its file"
+        return (
+            f"{self.name} is untrained: its weights are random, its scales fit two photographs. The hardware "
+            f"is that of the trained network, but the classes mean nothing. To train it: {how}"
+        )
+
+    def images(self, count: int | None) -> NDArray[np.uint8]:
+        """``count`` images (count, *input shape) as codes, or all: held-out ones, or if there are none, crops
+        of photographs (8 for ``None``, at most 1,000) where the network reads such, else seeded random codes.
+
+        Fewer images are always the first of more. Raises ``UserError`` if there are fewer.
         """
-        images = self.test_set.images if self.test_set is not None else _random_images(self.network)
-        if count is None:
-            return images
-        if not 1 <= count <= len(images):
+        most = self._most_images()
+        if count is not None and not 1 <= count <= most:
             raise UserError(
-                f"images must be 1 to {len(images)}, as many as {self.path.parent} has, not {count}"
+                f"images must be 1 to {most}, as many as there are for '{self.name}', not {count}"
             )
-        return images[:count]
+        if self.test_set is not None:
+            return self.test_set.images[:count]
+        if has_photographs(self.network.input):
+            return photographs(self.network.input.shape, count or _SHOWN_PHOTOGRAPHS)
+        return _random_images(self.network)[:count]
+
+    def _most_images(self) -> int:
+        if self.test_set is not None:
+            return len(self.test_set.images)
+        return _PHOTOGRAPHS if has_photographs(self.network.input) else _RANDOM_IMAGES
 
 
 def find_network(name: str) -> Source:
-    """The network of a file, of a folder that training wrote, or of the recipe with this name.
+    """The network of a file, of a folder that training wrote, or of the recipe with this name: the trained
+    one, else an untrained one where that can be made.
 
     Raises ``UserError`` saying where it looked, and the nearest name there is.
     """
     for path in (Path(name), Path(name) / "network.safetensors", RUNS / name / "network.safetensors"):
         if path.is_file():
-            return _source(name, path)
-    trained = sorted(path.parent.name for path in RUNS.glob("*/network.safetensors"))
-    near = difflib.get_close_matches(name, trained, n=1)
-    hint = f"did you mean '{near[0]}'" if near else f"train it first: python -m model train {name}"
+            return _source(path)
+    network = untrained(name)
+    if network is not None:
+        return Source(name, None, network, None)
     raise UserError(
         f"network must be a file or a trained recipe, not '{name}', of which there is no "
-        f"{RUNS / name / 'network.safetensors'}; {hint}"
+        f"{RUNS / name / 'network.safetensors'}; {_hint(name)}"
     )
 
 
-def _source(name: str, path: Path) -> Source:
+def _hint(name: str) -> str:
+    trainable = _trainable()
+    if name in trainable:
+        return f"train it first: python -m model train {name}"
+    trained = [path.parent.name for path in RUNS.glob("*/network.safetensors")]
+    near = difflib.get_close_matches(name, sorted({*trained, *trainable, *recipes()}), n=1)
+    return f"did you mean '{near[0]}'" if near else "python -m model list shows what can be trained"
+
+
+def _trainable() -> list[str]:
+    """The recipes that come with the training package, where that is installed."""
+    return [path.stem for path in _RECIPES.glob("*.toml")]
+
+
+def _source(path: Path) -> Source:
     network = load(path)
     beside = path.with_name("test.safetensors")
     test_set = load_test_set(beside) if beside.is_file() else None

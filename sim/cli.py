@@ -97,8 +97,10 @@ def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, w
         raise SystemExit(1) from error
 
 
-def _training(network: Path) -> list[dict[str, Any]]:
+def _training(network: Path | None) -> list[dict[str, Any]]:
     """The training of a network as a step, if its run lies beside it and says what it took."""
+    if network is None:
+        return []
     try:
         run = json.loads(network.with_name("run.json").read_text())
         return [{"name": "train", "seconds": run["seconds"], "peak_rss_bytes": run["peak_rss_bytes"]}]

