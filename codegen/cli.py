@@ -9,11 +9,12 @@ from rich.console import Console
 
 from codegen.ir import UserError
 
-from .build import DEFAULT_LANES, build
-from .networks import find_network
+from .budget import DEVICES, MACS_PER_LANE, MOST_LANES, Budget, default_lanes, find_device
+from .build import build
+from .networks import Source, find_network
 from .report import Steps, read_report
 
-__all__ = ["add_build_arguments", "build_folder", "guarded", "main"]
+__all__ = ["add_build_arguments", "build_budget", "build_folder", "build_source", "guarded", "main"]
 
 
 def guarded(command: Callable[[], int]) -> int:
@@ -36,15 +37,44 @@ def guarded(command: Callable[[], int]) -> int:
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to build, the same wherever something is built."""
     parser.add_argument(
-        "network", help="a trained recipe (runs/<recipe>), a folder, or a network.safetensors file"
+        "name",
+        metavar="network",
+        help="a recipe, a folder that training wrote, or a network.safetensors file",
     )
     parser.add_argument(
+        "--network",
+        type=Path,
+        metavar="FILE",
+        help="the trained network of the recipe, where it lies elsewhere",
+    )
+    budget = parser.add_argument_group(
+        "budget",
+        "The folding of every layer is solved: the fewest cycles an image that the lanes allow, or the "
+        "fewest lanes that reach a rate.",
+    )
+    budget.add_argument(
         "--lanes",
-        type=int,
-        default=DEFAULT_LANES,
+        type=_count,
         metavar="N",
-        help="multiply-accumulate lanes to spend at most; the folding of every layer is solved for the "
-        "fewest cycles an image that they allow (default %(default)s)",
+        help=f"multiply-accumulate lanes at most (default one for every {MACS_PER_LANE} operations of an "
+        f"image, at most {MOST_LANES:,})",
+    )
+    budget.add_argument(
+        "--fps", type=_count, metavar="F", help="images a second, reached with the fewest lanes"
+    )
+    budget.add_argument("--clock", type=_count, metavar="MHZ", help="the clock that --fps counts with")
+    budget.add_argument(
+        "--memory",
+        type=_bits,
+        metavar="BITS",
+        help="memory on chip at most, for weights too; k and M are understood",
+    )
+    budget.add_argument("--device", metavar="NAME", help=f"lanes and memory of an FPGA: {', '.join(DEVICES)}")
+    budget.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="take the folds of this file, as every build writes one (plan.toml)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>)"
@@ -52,10 +82,50 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="write the folder even if it is up to date")
 
 
+def _count(text: str) -> int:
+    """A whole number from 1 up."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 up, not '{text}'")
+    return int(text)
+
+
+def _bits(text: str) -> int:
+    unit = {"k": 10**3, "m": 10**6}.get(text[-1:].lower())
+    return _count(text) if unit is None else _count(text[:-1]) * unit
+
+
 def build_folder(arguments: argparse.Namespace, name: str) -> Path:
     """The folder that the arguments ask for."""
     folder: Path = arguments.out or Path("build") / name
     return folder
+
+
+def build_source(arguments: argparse.Namespace) -> Source:
+    """The network that the arguments name. Raises ``UserError`` if there is none."""
+    if arguments.network is None:
+        return find_network(arguments.name)
+    if not arguments.network.exists():
+        raise UserError(f"--network must be a file that exists, not '{arguments.network}'")
+    return find_network(str(arguments.network))
+
+
+def build_budget(arguments: argparse.Namespace, macs: int) -> Budget:
+    """The budget that the arguments give. Raises ``UserError`` for arguments that contradict each other."""
+    told = [name for name in ("lanes", "fps", "device") if getattr(arguments, name) is not None]
+    if arguments.plan is not None and told:
+        raise UserError(f"--plan says how every layer is folded; leave out --{' and --'.join(told)}")
+    if (arguments.fps is None) != (arguments.clock is None):
+        raise UserError("--fps and --clock must be given together: a rate in images a second needs a clock")
+    device = None if arguments.device is None else find_device(arguments.device)
+    clock = None if arguments.clock is None else arguments.clock * 1_000_000
+    lanes = arguments.lanes
+    if device is not None:
+        lanes = min(lanes or device.lanes, device.lanes)
+    elif not told and arguments.plan is None:
+        lanes = default_lanes(macs)
+    memory = min((bits for bits in (arguments.memory, device and device.memory) if bits), default=None)
+    interval = None if clock is None else clock // arguments.fps
+    return Budget(lanes, interval, memory, arguments.plan, clock)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,9 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
-    source = find_network(arguments.network)
+    source = build_source(arguments)
     folder = build_folder(arguments, source.name)
-    plan = build(source, folder, arguments.lanes, Steps(console), force=arguments.force)
+    budget = build_budget(arguments, source.network.macs)
+    plan = build(source, folder, budget, Steps(console), force=arguments.force)
     told = read_report(folder)
     console.print(
         f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, "
@@ -92,4 +163,6 @@ def _build(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    if source.note is not None:
+        console.print(source.note, highlight=False, soft_wrap=True)
     return 0

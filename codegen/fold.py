@@ -19,7 +19,7 @@ from hw.matrix_vector import serial_lanes
 
 from .stages import MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["Fold", "fold", "window"]
+__all__ = ["Fold", "TooSlow", "fold", "window"]
 
 Cost = tuple[int, int, int, int]
 """Multiplying lanes, lanes of pools, line buffers that rotate words, SIMD as a negative number: the less the
@@ -87,29 +87,70 @@ def window(
     )
 
 
-def fold(stages: Sequence[Stage], budget: int) -> dict[str, Fold]:
-    """The folds, by stage name, that finish an image in the fewest cycles with at most ``budget`` lanes.
+def fold(stages: Sequence[Stage], budget: int | None, interval: int | None = None) -> dict[str, Fold]:
+    """The folds, by stage name, that finish an image in the fewest cycles with at most ``budget`` lanes, or
+    with the fewest lanes in at most ``interval`` cycles; a budget of ``None`` is as many lanes as that takes.
 
     Only multiplying lanes count. Among folds that are equally fast those with the fewest lanes are taken.
-    Raises ``UserError`` with the least budget if there are none.
+    Raises ``UserError`` with the nearest that is possible if there are none.
     """
     layers = [stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)]
     least = sum(isinstance(stage, MatrixVectorStage) for stage in layers)
+    if budget is None:
+        assert interval is not None
+        return _fold_for(layers, least, interval)
     if budget < least:
         raise UserError(f"lanes must be at least {least} for these {least} layers, not {budget}")
     options = [_options(stage, budget - least + 1) for stage in layers]
     paces = sorted({pace for pair in zip(layers, options, strict=True) for pace in _paces(*pair)})
 
-    def cheapest(pace: int) -> Chain | None:
-        return _cheapest(layers, options, pace)
-
     def fits(pace: int) -> bool:
-        chain = cheapest(pace)
+        chain = _cheapest(layers, options, pace)
         return chain is not None and chain[0][0] <= budget
 
-    best = cheapest(paces[bisect_left(paces, True, key=fits)])
+    pace = paces[bisect_left(paces, True, key=fits)]
+    if interval is not None and interval < pace:
+        raise TooSlow(
+            f"cycles an image must be at least {pace:,} with {budget:,} lanes, not {interval:,}", pace
+        )
+    best = _cheapest(layers, options, interval or pace)
     assert best is not None  # one lane for each layer keeps the last pace
     return {stage.name: one for stage, one in zip(layers, best[1], strict=True)}
+
+
+class TooSlow(UserError):
+    """No folds reach an interval; ``pace`` is the nearest that some reach."""
+
+    def __init__(self, message: str, pace: int):
+        super().__init__(message)
+        self.pace = pace
+
+
+def _fold_for(layers: Sequence[Stage], least: int, interval: int) -> dict[str, Fold]:
+    """The fewest lanes that reach an interval: budgets are doubled until one suffices."""
+    floor = max(_least_cycles(stage) for stage in layers)
+    if interval < floor:
+        raise TooSlow(
+            f"cycles an image must be at least {floor:,}, the pixels of the largest map, not {interval:,}",
+            floor,
+        )
+    weighted = [stage for stage in layers if isinstance(stage, MatrixVectorStage)]
+    budget = max(least, ceil_div(sum(stage.macs for stage in weighted), interval))
+    most = sum(stage.weights.codes.size for stage in weighted)
+    while True:
+        try:
+            return fold(layers, budget, interval)
+        except TooSlow:
+            if budget >= most:
+                raise
+            budget = min(2 * budget, most)
+
+
+def _least_cycles(stage: Stage) -> int:
+    """Cycles an image of a layer whose windows are computed in one cycle for each group."""
+    groups = stage.groups if isinstance(stage, MatrixVectorStage) else 1
+    pixels = max(stage.source.rows * stage.source.columns, stage.result.rows * stage.result.columns)
+    return pixels * groups
 
 
 def _paces(stage: Stage, options: Iterable[Option]) -> set[int]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
 
 from codegen.ir import IntegerNetwork
 from hw.requantise import ScaleRequantise, ThresholdRequantise
@@ -14,12 +16,26 @@ from .fold import Fold, window
 from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
 from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["Form", "LayerPlan", "Plan", "requantise_forms", "size"]
+__all__ = ["Form", "LayerPlan", "Plan", "Sizes", "requantise_forms", "size"]
 
 Form = ScaleForm | ThresholdForm
 
 STEADY_IMAGES = 4
-"""Images a layer after whose first half the interval between images is taken to be steady."""
+"""Images a layer after whose first half the interval between images is taken to be steady,"""
+STEADY_EVENTS = 4_000_000
+"""unless that would be more events than this: then fewer images, but ``STEADY_IMAGES`` at least."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that are given rather than chosen; 0 leaves one to be chosen."""
+
+    buffer_rows: int = 0
+    fifo_depth: int = 0
+
+
+NO_SIZES = Sizes()
+NONE_GIVEN: Mapping[str, Sizes] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,21 @@ class LayerPlan:
         """The beats that leave the layer."""
         shape = accumulator(self.stage.result.low, self.stage.result.high)
         return BeatFormat(self.timing.lanes, shape.width, shape.signed)
+
+    @property
+    def memory(self) -> int:
+        """Bits of memory: weights as the steps read them, line buffer, FIFO."""
+        window, bits = self.timing.window, self.stage.source.bits
+        weights = 0
+        if isinstance(self.stage, MatrixVectorStage):
+            steps = window.groups * window.repeats * window.window_steps
+            weights = steps * self.lanes * self.stage.weights.bits
+        banks = window.run_banks * window.granule * bits
+        return (
+            weights
+            + window.buffer_rows * window.row_words * banks
+            + self.timing.fifo_depth * self.format.width
+        )
 
 
 @dataclass(frozen=True)
@@ -81,9 +112,20 @@ class Plan:
             results = -(-self.argmax.source.channels // self.layers[-1].timing.lanes)
         return predict([layer.timing for layer in self.layers], images, results=results)
 
+    @property
+    def memory(self) -> int:
+        """Bits of memory of all layers."""
+        return sum(layer.memory for layer in self.layers)
+
+    @cached_property
     def cycles_per_image(self) -> float:
         """The steady interval between images."""
-        return self.predict(STEADY_IMAGES * len(self.layers)).cycles_per_image
+        windows = [layer.timing.window for layer in self.layers]
+        events = sum(
+            one.rows * one.columns * one.pixel_beats + one.steps // one.window_steps for one in windows
+        )
+        images = min(STEADY_IMAGES * len(self.layers), STEADY_EVENTS // events)
+        return self.predict(max(STEADY_IMAGES, images)).cycles_per_image
 
     def lane_efficiency(self, cycles_per_image: float) -> float:
         """The share of multiplying lanes that does useful work: MACs / (cycles between images x lanes)."""
@@ -116,18 +158,24 @@ def form_cost(form: Form, low: int, high: int) -> int:
 
 
 def size(
-    network: IntegerNetwork, stages: Sequence[Stage], folds: Mapping[str, Fold], forms: Mapping[str, Form]
+    network: IntegerNetwork,
+    stages: Sequence[Stage],
+    folds: Mapping[str, Fold],
+    forms: Mapping[str, Form],
+    sizes: Mapping[str, Sizes] = NONE_GIVEN,
 ) -> Plan:
-    """Chooses what follows from the folds: stream widths, rows of memory, FIFO depths.
+    """Chooses what follows from the folds: stream widths, rows of memory, FIFO depths; those in ``sizes``
+    are given.
 
     Line buffers get more rows until no layer waits for another in steady state, or more rows do not help.
     """
     plans: list[Plan] = []
+    given = all(sizes.get(name, NO_SIZES).buffer_rows for name in folds)
     for factor in (2, 3, 4):
-        plans.append(_sized(network, stages, folds, forms, factor))
-        if plans[-1].cycles_per_image() <= plans[-1].pace:
+        plans.append(_sized(network, stages, folds, forms, sizes, factor))
+        if given or plans[-1].cycles_per_image <= plans[-1].pace:
             return plans[-1]
-    return min(plans, key=Plan.cycles_per_image)
+    return min(plans, key=lambda plan: plan.cycles_per_image)
 
 
 def _sized(
@@ -135,6 +183,7 @@ def _sized(
     stages: Sequence[Stage],
     folds: Mapping[str, Fold],
     forms: Mapping[str, Form],
+    sizes: Mapping[str, Sizes],
     factor: int,
 ) -> Plan:
     layers: list[LayerPlan] = []
@@ -144,21 +193,28 @@ def _sized(
         if isinstance(stage, ArgmaxStage):
             argmax = stage
         elif isinstance(stage, MatrixVectorStage | PoolStage):
-            layers.append(_layer(stage, folds[stage.name], lanes, factor, forms.get(stage.name)))
+            given = sizes.get(stage.name, NO_SIZES)
+            layers.append(_layer(stage, folds[stage.name], lanes, given, factor, forms.get(stage.name)))
             lanes = layers[-1].timing.lanes
     return Plan(network.name, network.macs, tuple(layers), argmax)
 
 
 def _layer(
-    stage: MatrixVectorStage | PoolStage, fold: Fold, lanes: int, factor: int, form: Form | None
+    stage: MatrixVectorStage | PoolStage,
+    fold: Fold,
+    lanes: int,
+    given: Sizes,
+    factor: int,
+    form: Form | None,
 ) -> LayerPlan:
     least = window(stage, fold, lanes).least_rows
-    rows = fold.row_lanes * -(-factor * least // fold.row_lanes)
+    rows = given.buffer_rows or fold.row_lanes * -(-factor * least // fold.row_lanes)
     sliding = window(stage, fold, lanes, buffer_rows=rows)
     if isinstance(stage, PoolStage):
-        return LayerPlan(stage, fold, pool_timing(sliding), None)
+        return LayerPlan(stage, fold, pool_timing(sliding, given.fifo_depth), None)
     latency = 0 if form is None else _latency(form)
-    return LayerPlan(stage, fold, matrix_vector_timing(sliding, fold.pe, stage.channels, latency), form)
+    timing = matrix_vector_timing(sliding, fold.pe, stage.channels, latency, given.fifo_depth)
+    return LayerPlan(stage, fold, timing, form)
 
 
 def _latency(form: Form) -> int:

@@ -45,7 +45,7 @@ class Steps:
 def report(plan: Plan, network: IntegerNetwork, steps: Steps) -> Json:
     """The report of a build that was not simulated yet: what only a simulation can tell is ``None``."""
     prediction = plan.predict(1)
-    cycles = plan.cycles_per_image()
+    cycles = plan.cycles_per_image
     return {
         "network": plan.network,
         "images": 0,

@@ -22,6 +22,13 @@ class Reservation:
     full: int
     tail: int
 
+    def check(self, depth: int) -> None:
+        """Raises ``ValueError`` for a FIFO that could not hold a window's beats."""
+        if depth < max(4, self.full):
+            raise ValueError(
+                f"depth must be at least 4 and hold the {self.full} beats of a window, not {depth}"
+            )
+
 
 class OutputFifo(wiring.Component):
     """Holds beats until the next layer takes them, and says whether another window may start.
@@ -35,10 +42,7 @@ class OutputFifo(wiring.Component):
     latency = 2
 
     def __init__(self, payload: data.Layout | Shape, depth: int, reservation: Reservation):
-        if depth < max(4, reservation.full):
-            raise ValueError(
-                f"depth must be at least 4 and hold the {reservation.full} beats of a window, not {depth}"
-            )
+        reservation.check(depth)
         self.payload, self.depth, self.reservation = payload, depth, reservation
         super().__init__(
             {

@@ -94,10 +94,6 @@ class PoolLayer(wiring.Component):
     def __init__(self, window: WindowGeometry, bits: int, fifo_depth: int = 0):
         self.window, self.bits = window, bits
         self.lanes = window.channels // window.groups
-        if window.run_lanes % self.lanes or (window.groups > 1 and window.run_lanes != self.lanes):
-            raise ValueError(
-                f"run_lanes must be whole kernel positions of {self.lanes} channels, not {window.run_lanes}"
-            )
         self.payload = beat(bits, self.lanes)
         self.timing = pool_timing(window, fifo_depth)
         super().__init__(

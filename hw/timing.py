@@ -51,18 +51,29 @@ def matrix_vector_timing(
         + Recentre.latency
         + requantise_latency
     )
-    return LayerTiming(
-        window, lanes, reservation, latency, fifo_depth or _least_depth(window, reservation.full, latency)
-    )
+    return _timing(window, lanes, reservation, latency, fifo_depth)
 
 
 def pool_timing(window: WindowGeometry, fifo_depth: int = 0) -> LayerTiming:
-    """A pooling layer: a window brings the channels of one group in one beat."""
+    """A pooling layer: a window brings the channels of one group in one beat.
+
+    Raises ``ValueError`` if the fold is not possible.
+    """
     latency = LineBuffer.latency + MaxReduce.latency
     lanes = window.channels // window.groups
-    return LayerTiming(
-        window, lanes, Reservation(1, 1, 1), latency, fifo_depth or _least_depth(window, 1, latency)
-    )
+    if window.run_lanes % lanes or (window.groups > 1 and window.run_lanes != lanes):
+        raise ValueError(
+            f"run_lanes must be whole kernel positions of {lanes} channels, not {window.run_lanes}"
+        )
+    return _timing(window, lanes, Reservation(1, 1, 1), latency, fifo_depth)
+
+
+def _timing(
+    window: WindowGeometry, lanes: int, reservation: Reservation, latency: int, fifo_depth: int
+) -> LayerTiming:
+    depth = fifo_depth or _least_depth(window, reservation.full, latency)
+    reservation.check(depth)
+    return LayerTiming(window, lanes, reservation, latency, depth)
 
 
 def _least_depth(window: WindowGeometry, full: int, latency: int) -> int:

@@ -10,11 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from codegen.build import DEFAULT_LANES, build, make_plan
+from codegen.budget import Budget, default_lanes
+from codegen.build import build
 from codegen.cli import guarded
 from codegen.ir import UserError
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
+from codegen.planner import make_plan
 from codegen.report import Steps
 
 from .ports import NO_STALL
@@ -33,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "budget in Verilator. Times are those of this machine at this moment; cycles are exact.",
     )
     parser.add_argument("network", help="a trained recipe, a folder, or a network.safetensors file")
-    parser.add_argument(
-        "--lanes", type=int, default=DEFAULT_LANES, help="budget to simulate (default %(default)s)"
-    )
+    parser.add_argument("--lanes", type=int, help="budget to simulate")
     parser.add_argument("--images", type=int, help="images to simulate (default all)")
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(options))
@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     console = Console()
     source = find_network(options.network)
     console.print(_curve(source))
-    console.print(_measured(source, options.lanes, options.images))
+    console.print(_measured(source, options.lanes or default_lanes(source.network.macs), options.images))
     return 0
 
 
@@ -56,11 +56,11 @@ def _curve(source: Source) -> Table:
     table.title = f"{source.name}: {source.network.macs:,} MACs an image, folding by budget (predicted)"
     for budget in BUDGETS:
         try:
-            plan = make_plan(source, budget, Steps(Console(quiet=True)))
+            plan = make_plan(source, Budget(lanes=budget), Steps(Console(quiet=True)))
         except UserError as error:
             table.add_row(str(budget), "-", "-", "-", "-", str(error))
             continue
-        cycles = plan.cycles_per_image()
+        cycles = plan.cycles_per_image
         folds = " ".join(f"{layer.fold.pe}x{layer.fold.simd}" for layer in plan.layers if layer.lanes)
         efficiency = f"{plan.lane_efficiency(cycles):.3f}"
         table.add_row(
@@ -76,7 +76,7 @@ def _measured(source: Source, lanes: int, count: int | None) -> Table:
     images = source.images(count)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "build"
-        plan = build(source, out, lanes, steps)
+        plan = build(source, out, Budget(lanes=lanes), steps)
         with steps.step("compile", ""):
             bench(out).compile()
         with steps.step("simulate", ""):

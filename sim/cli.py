@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codegen.build import build
-from codegen.cli import add_build_arguments, build_folder, guarded
-from codegen.networks import find_network
+from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.report import Steps, read_report, write_report
 
 from .ports import Stall
@@ -65,11 +64,11 @@ def _probability(text: str) -> float:
 
 def _run(options: argparse.Namespace) -> int:
     console = Console()
-    source = find_network(options.network)
+    source = build_source(options)
     images = source.images(options.images)
     folder = build_folder(options, source.name)
     steps = Steps(console)
-    plan = build(source, folder, options.lanes, steps, force=options.force)
+    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
     told = read_report(folder)
     forget_simulation(told)
     write_report(folder, told)
@@ -85,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     update_report(told, plan, outcome, labels, stall)
     told["steps"] = _merged([*_training(source.path), *told["steps"]], steps.rows)
     write_report(folder, told)
-    _show(console, told, outcome, folder)
+    _show(console, told, outcome, folder, source.note)
     return 1 if outcome.verdict.values or outcome.verdict.cycles else 0
 
 
@@ -113,7 +112,9 @@ def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
     return [*{row["name"]: row for row in [*earlier, *now]}.values()]
 
 
-def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path) -> None:
+def _show(
+    console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None
+) -> None:
     for difference in outcome.verdict.values:
         console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
     for difference in outcome.verdict.cycles:
@@ -121,6 +122,8 @@ def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path
     console.print(_layers(told))
     console.print(_summary(told, outcome))
     console.print(f"report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
+    if note is not None:
+        console.print(note, highlight=False, soft_wrap=True)
 
 
 def _layers(told: dict[str, Any]) -> Table:

@@ -13,16 +13,19 @@ from rich.console import Console
 
 from codegen import build as module
 from codegen import verilog
-from codegen.build import build, make_plan, streams
+from codegen.budget import Budget
+from codegen.build import build, streams
 from codegen.ir import TestSet, UserError, load, load_test_set, save, save_test_set
 from codegen.networks import Source, find_network
+from codegen.planner import make_plan
 from codegen.report import Steps
 from tests.commands import ROOT, command
 from tests.networks import tiny
 
-LANES = 8
+LANES = Budget(lanes=8)
+TWICE = Budget(lanes=16)
 FILES = {
-    "accelerator.v", "intandem_rom.v", "manifest.json", "report.json",
+    "accelerator.v", "intandem_rom.v", "manifest.json", "report.json", "plan.toml",
     "network.safetensors", "test.safetensors",
     "rom/conv.pe0.lane0.hex", "rom/fc.pe0.lane0.hex",
     "vectors/i.hex", "vectors/o.hex", "vectors/tap_conv.hex", "vectors/tap_fc.hex", "vectors/tap_pool.hex",
@@ -114,7 +117,15 @@ def test_the_same_build_has_the_same_bytes_wherever_it_is_made(
 ) -> None:
     shutil.copytree(source.path.parent, tmp_path / "else where")
     other = command(
-        tmp_path, "codegen", "build", "else where", "--lanes", str(LANES), "--out", "out", PYTHONHASHSEED="77"
+        tmp_path,
+        "codegen",
+        "build",
+        "else where",
+        "--lanes",
+        str(LANES.lanes),
+        "--out",
+        "out",
+        PYTHONHASHSEED="77",
     )
     assert other.returncode == 0, other.stderr
     first, second = contents(built), contents(tmp_path / "out")
@@ -176,7 +187,8 @@ def test_a_tampered_file_is_made_again(source: Source, fast: None, tmp_path: Pat
     whole = contents(out)
     for name in sorted(FILES - {"report.json"}):
         content = bytearray(whole[name])
-        content[len(content) // 2] ^= 1
+        place = content.index(b'"lanes": ') + 9 if name == "manifest.json" else len(content) // 2
+        content[place] ^= 1
         (out / name).write_bytes(content)
         build(source, out, LANES, quiet())
         assert contents(out) == whole | {"report.json": (out / "report.json").read_bytes()}, name
@@ -208,8 +220,8 @@ def test_another_budget_network_image_or_force_is_another_build(
     for changed, lanes, force in (
         (source, LANES, False),
         (source, LANES, True),
-        (source, 2 * LANES, False),
-        (write_source(tmp_path / "second", seed=1), 2 * LANES, False),
+        (source, TWICE, False),
+        (write_source(tmp_path / "second", seed=1), TWICE, False),
         (other, LANES, False),
     ):
         before = out.stat().st_ino if out.exists() else None
@@ -284,7 +296,7 @@ def test_the_folder_you_are_in_is_refused(
 def test_an_empty_folder_and_a_link_to_one_are_welcome(source: Source, fast: None, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
-    for lanes in (2 * LANES, LANES):
+    for lanes in (TWICE, LANES):
         build(source, tmp_path / "link", lanes, quiet())
     assert set(contents(tmp_path / "empty")) == FILES
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link"]
@@ -305,7 +317,7 @@ def test_a_build_that_fails_leaves_nothing(
     for error in (KeyboardInterrupt, UserError, MemoryError):
         for out in ("new", "old"):
             with pytest.raises(error):
-                build(source, tmp_path / out, 2 * LANES, quiet(), force=True)
+                build(source, tmp_path / out, TWICE, quiet(), force=True)
     assert stamps(tmp_path) == before
 
 
@@ -323,7 +335,7 @@ def test_an_earlier_build_is_put_back_if_the_new_one_cannot_be_moved(
 
     monkeypatch.setattr(module.os, "replace", moves)
     with pytest.raises(KeyboardInterrupt):
-        build(source, out, 2 * LANES, quiet())
+        build(source, out, TWICE, quiet())
     assert contents(tmp_path) == before
 
 
@@ -342,8 +354,8 @@ def test_steps_are_told_in_order(source: Source, fast: None, tmp_path: Path) -> 
     steps = json.loads((tmp_path / "out" / "report.json").read_text())["steps"]
     assert [row["name"] for row in steps] == [
         "fuse",
-        "prove",
         "fold",
+        "prove",
         "size",
         "weights",
         "vectors",

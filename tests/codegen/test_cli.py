@@ -44,18 +44,21 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             "runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'",
         ),
         (
-            ["alexnet_w8a8"],
-            "network must be a file or a trained recipe, not 'alexnet_w8a8', of which there is no "
-            "runs/alexnet_w8a8/network.safetensors; train it first: python -m model train alexnet_w8a8",
-        ),
-        (
             ["README.md"],
             "network file 'README.md': it must be a whole safetensors file, but: "
             "Error while deserializing header: header too large",
         ),
-        (["tiny_w3a2", "--lanes", "0"], "lanes must be at least 2 for these 2 layers, not 0"),
+        (["tiny_w3a2", "--network", "none"], "--network must be a file that exists, not 'none'"),
+        (
+            ["tiny_w3a2", "--plan", "file"],
+            "plan 'file' must be TOML, but: Expected '=' after a key in a key/value "
+            "pair (at end of document)",
+        ),
+        (
+            ["tiny_w3a2", "--device", "ecp5-85"],
+            "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, not 'ecp5-85'; did you mean 'ecp5-85k'",
+        ),
         (["tiny_w3a2", "--lanes", "1"], "lanes must be at least 2 for these 2 layers, not 1"),
-        (["tiny_w3a2", "--lanes", "-7"], "lanes must be at least 2 for these 2 layers, not -7"),
         (
             ["tiny_w3a2", "--out", "."],
             "the folder of a build must be new, empty or an earlier build, not '.' with other files; "
@@ -98,7 +101,14 @@ def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build", "tiny_w3a2", "--lanes", "many"], "argument --lanes: invalid int value: 'many'"),
+        (
+            ["build", "tiny_w3a2", "--lanes", "many"],
+            "argument --lanes: must be a whole number from 1 up, not 'many'",
+        ),
+        (
+            ["build", "tiny_w3a2", "--lanes", "0"],
+            "argument --lanes: must be a whole number from 1 up, not '0'",
+        ),
         (["build", "tiny_w3a2", "--lanes"], "argument --lanes: expected one argument"),
         (["build"], "the following arguments are required: network"),
         (["build", "tiny_w3a2", "--colour"], "unrecognized arguments: --colour"),
@@ -128,9 +138,10 @@ def test_help_teaches_by_an_example(
     for words in (
         "write Verilog, weight images, test vectors, manifest and report",
         "The same network and the same budget give the same bytes.",
-        "a trained recipe (runs/<recipe>), a folder, or a network.safetensors file",
-        "multiply-accumulate lanes to spend at most",
-        "(default 80)",
+        "a recipe, a folder that training wrote, or a network.safetensors file",
+        "multiply-accumulate lanes at most",
+        "images a second, reached with the fewest lanes",
+        "lanes and memory of an FPGA: ecp5-25k, ecp5-45k, ecp5-85k",
         "(default build/<network>)",
     ):
         assert words in told

@@ -133,7 +133,7 @@ def test_no_fold_is_faster_nor_as_fast_with_fewer_lanes(name: str) -> None:
         pace = min(cycles for lanes, cycles in best.items() if lanes <= budget)
         lanes = min(lanes for lanes, cycles in best.items() if cycles <= pace)
         assert (plan.pace, plan.lanes) == (pace, lanes), f"{name}, budget {budget}: {fold(stages, budget)}"
-        assert plan.cycles_per_image() == pace
+        assert plan.cycles_per_image == pace
         if pace == fastest:
             return
         budget += 1

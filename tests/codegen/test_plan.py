@@ -28,7 +28,7 @@ def plan_of(network: IntegerNetwork, budget: int) -> Plan:
 def test_the_predicted_interval_is_the_pace_of_the_slowest_layer(seed: int) -> None:
     for budget in BUDGETS:
         plan = plan_of(random_chain(seed), budget)
-        assert plan.cycles_per_image() == plan.pace, f"seed {seed}, budget {budget}"
+        assert plan.cycles_per_image == plan.pace, f"seed {seed}, budget {budget}"
 
 
 def test_buffers_are_as_small_as_keeps_the_pace() -> None:
@@ -40,9 +40,8 @@ def test_buffers_are_as_small_as_keeps_the_pace() -> None:
 
 def test_of_plans_that_never_keep_the_pace_the_fastest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = {6: 300.0, 9: 290.0, 12: 295.0}  # cycles an image by rows in the first buffer
-    monkeypatch.setattr(
-        Plan, "cycles_per_image", lambda plan: speeds[plan.layers[0].timing.window.buffer_rows]
-    )
+    speed = property(lambda plan: speeds[plan.layers[0].timing.window.buffer_rows])
+    monkeypatch.setattr(Plan, "cycles_per_image", speed)
     plan = plan_of(digits(), 80)
     assert plan.pace == 288 and plan.layers[0].timing.window.buffer_rows == 9
 

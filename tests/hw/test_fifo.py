@@ -32,7 +32,7 @@ def test_reservations_use_every_place_and_never_one_more(seed: int) -> None:
         free, windows, number = depth, 0, 0
         coming: deque[int] = deque()
         came: list[int] = []
-        for cycle in range(300):
+        for cycle in range(600):
             assert ctx.get(fifo.room) == (free >= full), f"{note}: {free} places free in cycle {cycle}"
             start = bool(ctx.get(fifo.room)) and draw.rng.random() < eager
             sends = bool(coming) and draw.rng.random() < eager

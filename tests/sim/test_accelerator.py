@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from codegen.budget import Budget
 from codegen.build import build
 from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
@@ -63,7 +64,7 @@ def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(network_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     source = find_network(str(network_folder))
     folder = tmp_path_factory.mktemp("built") / "digits"
-    return Built(folder, build(source, folder, 80, Steps(Console(quiet=True))), source)
+    return Built(folder, build(source, folder, Budget(lanes=80), Steps(Console(quiet=True))), source)
 
 
 def told(differences: Sequence[object]) -> str:

@@ -1,0 +1,113 @@
+"""The folds and sizes of a plan as a file that a user reads and edits (TOML)."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codegen.ir import UserError
+from hw.timing import matrix_vector_timing, pool_timing
+
+from .fold import Fold, window
+from .plan import LayerPlan, Plan, Sizes
+from .stages import MatrixVectorStage, PoolStage, Stage
+
+__all__ = ["PLAN_FILE", "Choices", "plan_text", "read_plan"]
+
+PLAN_FILE = "plan.toml"
+
+Choices = tuple[dict[str, Fold], dict[str, Sizes]]
+"""Folds and sizes by stage name."""
+
+_HEAD = """\
+# How {name} is folded. Edit a copy and build again with --plan COPY.
+#
+# pe          output channels computed at once
+# row_lanes   kernel rows read at once, and
+# run_lanes   numbers of each row, column after column: SIMD = row_lanes x run_lanes
+# groups      of a pool: into how many parts the channels are cut, one part at once
+# buffer_rows rows of the map that the line buffer holds; without the line: as many as keep the pace
+# fifo_depth  beats in the output FIFO; without the line: the least that never holds the layer up
+"""
+
+_FOLD_KEYS = {
+    MatrixVectorStage: ("pe", "row_lanes", "run_lanes"),
+    PoolStage: ("row_lanes", "run_lanes", "groups"),
+}
+_SIZE_KEYS = ("buffer_rows", "fifo_depth")
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as TOML; ``read_plan`` gives it back."""
+    return _HEAD.format(name=plan.network) + "".join(_section(layer) for layer in plan.layers)
+
+
+def _section(layer: LayerPlan) -> str:
+    timing = layer.timing
+    values = {key: getattr(layer.fold, key) for key in _FOLD_KEYS[type(layer.stage)]}
+    values |= {"buffer_rows": timing.window.buffer_rows, "fifo_depth": timing.fifo_depth}
+    cost = f"{layer.lanes:,} lanes, " if layer.lanes else ""
+    lines = [f"{key} = {value}" for key, value in values.items()]
+    return (
+        f"\n[{json.dumps(layer.stage.name)}]  # {cost}{timing.window.steps:,} steps an image\n"
+        + "\n".join([*lines, ""])
+    )
+
+
+def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
+    """The folds and sizes that a file gives the stages.
+
+    Raises ``UserError`` naming the layer and the key for a file that does not fit them.
+    """
+    try:
+        told = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"plan '{path}' must be TOML, but: {error}") from error
+    layers = {stage.name: stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)}
+    for name in told:
+        if name not in layers:
+            raise UserError(f"plan '{path}': a section must be a layer, not '{name}'{_nearest(name, layers)}")
+    folds, sizes = {}, {}
+    for name, stage in layers.items():
+        where = f"plan '{path}', layer '{name}'"
+        folds[name], sizes[name] = _layer(where, stage, told.get(name))
+        _check(where, stage, folds[name], sizes[name])
+    return folds, sizes
+
+
+def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tuple[Fold, Sizes]:
+    keys = _FOLD_KEYS[type(stage)]
+    if not isinstance(section, dict) or any(key not in section for key in keys):
+        raise UserError(f"{where}: it must have a section with {', '.join(keys)}")
+    for key, value in section.items():
+        if key not in (*keys, *_SIZE_KEYS):
+            raise UserError(
+                f"{where}: a key must be one of {', '.join((*keys, *_SIZE_KEYS))}, not '{key}'"
+                f"{_nearest(key, (*keys, *_SIZE_KEYS))}"
+            )
+        if type(value) is not int or value < 1:
+            raise UserError(f"{where}: {key} must be a whole number from 1 up, not {value!r}")
+    folds = {"pe": 1} | {key: section[key] for key in keys}
+    return Fold(**folds), Sizes(**{key: section[key] for key in _SIZE_KEYS if key in section})
+
+
+def _check(where: str, stage: MatrixVectorStage | PoolStage, fold: Fold, sizes: Sizes) -> None:
+    """Raises ``UserError`` for a fold that the engines do not have."""
+    most = stage.channels // stage.groups if isinstance(stage, MatrixVectorStage) else 1
+    if fold.pe > most:
+        raise UserError(f"{where}: pe must be at most {most}, the output channels of a group, not {fold.pe}")
+    try:
+        sliding = window(stage, fold, stage.source.channels, sizes.buffer_rows)
+        if isinstance(stage, MatrixVectorStage):
+            matrix_vector_timing(sliding, fold.pe, stage.channels, 0, sizes.fifo_depth)
+        else:
+            pool_timing(sliding, sizes.fifo_depth)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'" if near else ""

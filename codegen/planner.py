@@ -1,0 +1,84 @@
+"""From a network and a budget to a plan: the passes that decide, and the budgets that are refused."""
+
+from collections.abc import Sequence
+
+from codegen.ir import UserError
+
+from .budget import Budget
+from .fold import TooSlow, fold
+from .networks import Source
+from .plan import Plan, requantise_forms, size
+from .plan_file import Choices, read_plan
+from .report import Steps
+from .stages import MatrixVectorStage, Stage, fuse
+
+__all__ = ["make_plan"]
+
+
+def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
+    """The passes that decide: what each does is its own docstring.
+
+    Raises ``UserError`` with the nearest budget that is possible for one that is not.
+    """
+    network = source.network
+    with steps.step("fuse", "operations become stages"):
+        stages = fuse(network)
+        _check_memory(network.name, stages, budget)
+    with steps.step("fold", _fold_text(budget)):
+        folds, sizes = _choices(stages, budget)
+    with steps.step("prove", "requantisation, equal over every reachable sum"):
+        forms = requantise_forms(stages)
+    with steps.step("size", "line buffers and FIFOs, by the cycle model"):
+        plan = size(network, stages, folds, forms, sizes)
+    _check_plan(plan, budget)
+    return plan
+
+
+def _fold_text(budget: Budget) -> str:
+    if budget.plan is not None:
+        return f"PEs and SIMD lanes as in {budget.plan}"
+    most = "as few as it takes" if budget.lanes is None else f"at most {budget.lanes:,}"
+    return f"PEs and SIMD lanes, {most}"
+
+
+def _choices(stages: Sequence[Stage], budget: Budget) -> Choices:
+    if budget.plan is not None:
+        return read_plan(budget.plan, stages)
+    try:
+        return fold(stages, budget.lanes, budget.interval), {}
+    except TooSlow as error:
+        raise UserError(f"{error}; the nearest that is possible is {budget.rate(error.pace)}") from error
+
+
+def _check_memory(name: str, stages: Sequence[Stage], budget: Budget) -> None:
+    """Weights that cannot fit are refused before anything is planned, with the widths that would fit."""
+    sizes = [
+        (stage.weights.codes.size, stage.weights.bits)
+        for stage in stages
+        if isinstance(stage, MatrixVectorStage)
+    ]
+    bits = sum(size * width for size, width in sizes)
+    if budget.memory is None or bits <= budget.memory:
+        return
+    count = sum(size for size, _ in sizes)
+    width = budget.memory // count
+    advice = (
+        f"weights of {width} bits would fit" if width else f"even {count:,} one-bit weights would not fit"
+    )
+    raise UserError(
+        f"memory on chip must hold the {bits:,} bits of weights of '{name}', not only {budget.memory:,}; "
+        f"{advice}"
+    )
+
+
+def _check_plan(plan: Plan, budget: Budget) -> None:
+    if budget.memory is not None and plan.memory > budget.memory:
+        raise UserError(
+            f"memory on chip must hold the {plan.memory:,} bits of weights, line buffers and FIFOs of "
+            f"'{plan.network}', not only {budget.memory:,}"
+        )
+    if budget.interval is not None and plan.cycles_per_image > budget.interval:
+        raise UserError(
+            f"an image must be done in {budget.rate(budget.interval)}, and layers that wait for each other "
+            f"make it {budget.rate(plan.cycles_per_image)}; ask for a little more than you need"
+        )
