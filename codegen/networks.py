@@ -56,8 +56,8 @@ class Source:
         else:
             how = "in a script of your own, save it with codegen.ir.save, and give the path of its file"
         return (
-            f"{self.name} is untrained: its weights are random, its scales fit two photographs. The hardware "
-            f"is that of the trained network, but the classes mean nothing. To train it: {how}"
+            f"{self.name} is untrained: its weights are random, its scales fit two photographs. Its shapes "
+            f"and cycles are real; its classes mean nothing until it is trained. To train it: {how}"
         )
 
     def images(self, count: int | None) -> NDArray[np.uint8]:

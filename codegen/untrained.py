@@ -194,9 +194,11 @@ class _Maker:
         zero, and what all inputs have in common cancels. It would drown what tells one image from another.
         """
         draws = 1 if bits == 1 else 4
-        total = np.zeros((shape[0], math.prod(shape[1:])), np.uint16)
+        size = (shape[0], math.prod(shape[1:]))
+        # A mean is rounded up or down by chance: always down, all channels would lean to the same side.
+        total = self.random.integers(0, draws, size, dtype=np.uint8).astype(np.uint16)
         for _ in range(draws):
-            total += self.random.integers(0, 1 << bits, total.shape, dtype=np.uint8)
+            total += self.random.integers(0, 1 << bits, size, dtype=np.uint8)
         codes = (total // draws).astype(np.uint8)
         half = codes.shape[1] // 2
         codes[:, -half:] = ((1 << bits) - 1) - codes[:, :half][:, ::-1]
@@ -246,10 +248,10 @@ def _places(height: int, width: int) -> Iterator[_Place]:
 def _crop(place: _Place, height: int, width: int) -> NDArray[np.uint8]:
     """One crop (height, width, 3), each element the mean of ``scale`` x ``scale`` of the photograph's."""
     scale = place.scale
-    lines = slice(place.top, place.top + height * scale)
-    part = _pictures()[place.picture][lines, place.left : place.left + width * scale]
-    sums = part.reshape(height, scale, width, scale, 3).sum(axis=(1, 3), dtype=np.int64)
-    return (sums // scale**2).astype(np.uint8)
+    down, across = slice(place.top, place.top + height * scale), slice(place.left, place.left + width * scale)
+    part = _pictures()[place.picture][down, across]
+    rows = part.reshape(height, scale, -1).sum(axis=1, dtype=np.int64)
+    return (rows.reshape(height, width, scale, 3).sum(axis=2) // scale**2).astype(np.uint8)
 
 
 @cache

@@ -1,12 +1,15 @@
 """Which network a name stands for, and which images it is shown."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from codegen import networks
 from codegen.ir import TestSet, UserError, save, save_test_set
-from codegen.networks import find_network
+from codegen.networks import Source, find_network
+from codegen.untrained import definition, photographs
 from tests.networks import Chain, tiny
 
 
@@ -46,6 +49,10 @@ def test_a_file_needs_no_test_set_beside_it(trained: Path, tmp_path: Path) -> No
         ("tiny_w3a4", "did you mean 'tiny_w3a2'"),
         ("tiny", "did you mean 'tiny_w3a2'"),
         ("digits_w4a4", "train it first: python -m model train digits_w4a4"),
+        ("digits_w4a5", "did you mean 'digits_w4a4'"),
+        ("alexnet_w8a9", "did you mean 'alexnet_w8a8'"),
+        ("vggsmall_w1a1", "did you mean 'vgg_small_w1a1'"),
+        ("mobilenet", "python -m model list shows what can be trained"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_one_or_how_to_train_it(name: str, hint: str, trained: Path) -> None:
@@ -79,3 +86,54 @@ def test_images_that_are_not_there_cannot_be_had(count: int, trained: Path) -> N
     with pytest.raises(UserError) as error:
         find_network("tiny_w3a2").images(count)
     assert str(error.value) == f"images must be 1 to 4, as many as there are for 'tiny', not {count}"
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(trained: Path) -> None:
+    file = trained / "network.safetensors"
+    assert find_network("tiny_w3a2").digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    save(tiny(seed=1), file)
+    assert find_network("tiny_w3a2").digest == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_recipe_that_is_not_trained_is_made_untrained(trained: Path) -> None:
+    source = find_network("vgg_small_w2a3")
+    assert (source.name, source.network.name) == ("vgg_small_w2a3", "vgg_small_w2a3")
+    assert source.path is None and source.test_set is None
+    assert source.digest == definition("vgg_small_w2a3")
+    images = source.images(None)
+    assert images.shape == (8, 32, 32, 3) and np.array_equal(source.images(3), images[:3])
+    assert len(set(source.network.run(images).tolist())) > 1
+
+
+def test_a_trained_network_comes_before_an_untrained_one(trained: Path) -> None:
+    trained.rename(trained.with_name("vgg_small_w1a1"))
+    source = find_network("vgg_small_w1a1")
+    assert source.path == Path("runs/vgg_small_w1a1/network.safetensors")
+    assert source.network == tiny() and source.note is None
+
+
+def test_the_note_of_an_untrained_network_says_how_to_train_it(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = (
+        "alexnet_w8a8 is untrained: its weights are random, its scales fit two photographs. Its shapes "
+        "and cycles are real; its classes mean nothing until it is trained. To train it: "
+    )
+    monkeypatch.setattr(networks, "_RECIPES", trained)
+    source = Source("alexnet_w8a8", None, tiny(), None)
+    assert source.note == told + (
+        "in a script of your own, save it with codegen.ir.save, and give the path of its file"
+    )
+    (trained / "alexnet_w8a8.toml").touch()
+    assert source.note == told + "python -m model train alexnet_w8a8"
+
+
+def test_without_a_test_set_a_network_of_rgb_images_is_shown_photographs(tmp_path: Path) -> None:
+    save(Chain(0, (16, 20, 3), 8).conv("conv", 2).network("rgb"), tmp_path / "rgb.safetensors")
+    source = find_network(str(tmp_path / "rgb.safetensors"))
+    assert np.array_equal(source.images(None), photographs((16, 20, 3), 8))
+    assert np.array_equal(source.images(1000), photographs((16, 20, 3), 1000))
+    for count in (0, 1001):
+        with pytest.raises(UserError) as error:
+            source.images(count)
+        assert str(error.value) == f"images must be 1 to 1000, as many as there are for 'rgb', not {count}"
