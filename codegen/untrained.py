@@ -43,7 +43,6 @@ _FRACTION = 16
 _EDGE_BITS = 8
 _SEED = 2026
 _CALIBRATION_IMAGES = 16
-_FEW_SUMS = 64  # of a channel: their own deviation is not worth much
 _SMALLEST, _LARGEST = 16, 384  # pixels of a crop's side: less shows nothing, more leaves too few crops to cut
 
 
@@ -175,14 +174,12 @@ class _Maker:
         of it; a 1-bit code is 1 from the mean on.
 
         The mean is rounded up, so that some sum lies below it and some does not: no channel is dead or
-        saturated. Where a channel has few sums, as in a linear layer, the deviation is that of them all.
+        saturated on these photographs.
         """
         sums = self.values.reshape(-1, self.values.shape[-1])
         divisor, top = ((1 << bits) - 1) << _FRACTION, (1 << self.code_bits) - 1
         mean = -(-sums.sum(axis=0) // len(sums))
         deviation = np.abs(sums - mean).sum(axis=0) // len(sums)
-        if len(sums) < _FEW_SUMS:
-            deviation = np.full_like(deviation, deviation.sum() // len(deviation))
         alpha = np.maximum(1, divisor * top // (4 * np.maximum(1, deviation)))
         beta = max(divisor * top // 4, divisor // 2) - alpha * mean
         self._add(f"{name}_requantise", Requantise(alpha, beta, bits, _FRACTION, self.code_bits))
