@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from codegen.ir import IntegerNetwork
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.ir import IntegerNetwork, Requantise
 from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.streams import accumulator
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
@@ -139,22 +142,18 @@ def requantise_forms(stages: Sequence[Stage]) -> dict[str, Form]:
     for stage in stages:
         if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
             low, high = stage.accumulators()
-            candidates: list[Form] = [
-                scale_form(stage.requantise, low, high),
-                threshold_form(stage.requantise, low, high),
-            ]
-            costs = [form_cost(form, int(low.min()), int(high.max())) for form in candidates]
-            forms[stage.name] = candidates[costs.index(min(costs))]
+            forms[stage.name] = _cheaper(stage.requantise, low, high)
             prove(stage.requantise, forms[stage.name], low, high)
     return forms
 
 
-def form_cost(form: Form, low: int, high: int) -> int:
-    """Bits of logic a lane: a multiplier's partial products, or the comparators."""
-    width = accumulator(low, high).width
-    if isinstance(form, ScaleForm):
-        return width * max(form.multiplier).bit_length() + width
-    return width * len(form.thresholds[0])
+def _cheaper(op: Requantise, low: NDArray[np.int64], high: NDArray[np.int64]) -> Form:
+    """A lane's multiplier costs its partial products and an addition, each as wide as a threshold's
+    comparator."""
+    scale = scale_form(op, low, high)
+    if max(scale.multiplier).bit_length() + 1 <= (1 << op.bits) - 1:
+        return scale
+    return threshold_form(op, low, high)
 
 
 def size(

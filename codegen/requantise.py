@@ -6,6 +6,7 @@ docs/numerics.md has the argument. No float takes part.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -111,10 +112,15 @@ def _count_reached(row: tuple[int, ...], acc: IntArray) -> IntArray:
     return np.searchsorted(np.array(row, np.int64), acc, side="right").astype(np.int64)
 
 
-def thresholds(op: Requantise, channel: int) -> list[int]:
-    """First accumulator to reach each level k = 1 .. 2^bits - 1: ceil(((2k - 1)*d - 2*beta) / (2*alpha))."""
+def thresholds(op: Requantise, channel: int) -> npt.NDArray[Any]:
+    """First accumulator to reach each level k = 1 .. 2^bits - 1: ceil(((2k - 1)*d - 2*beta) / (2*alpha)).
+
+    int64, or Python ints where int64 could overflow.
+    """
     alpha, beta = (int(array[channel] if array.ndim else array) for array in (op.alpha, op.beta))
-    return [-((2 * beta - (2 * k - 1) * op.divisor) // (2 * alpha)) for k in range(1, 1 << op.bits)]
+    reach = (op.divisor << op.bits + 1) + 2 * abs(beta)
+    odd = np.arange(1, 2 << op.bits, 2).astype(np.int64 if max(reach, 2 * alpha) < 1 << 62 else object)[:-1]
+    return -((2 * beta - odd * op.divisor) // (2 * alpha))
 
 
 def threshold_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> ThresholdForm:
@@ -124,7 +130,8 @@ def threshold_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> T
     beta are for the whole layer, so is the form, over the union of the ranges. Raises RequantiseError.
     """
     ranges = _ranges(op, low, high)
-    return ThresholdForm(tuple(tuple(_clipped(op, c, *ends)) for c, ends in enumerate(ranges)), op.bits)
+    rows = [_clipped(op, channel, *ends).tolist() for channel, ends in enumerate(ranges)]
+    return ThresholdForm(tuple(map(tuple, rows)), op.bits)
 
 
 def scale_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> ScaleForm:
@@ -194,8 +201,8 @@ def _ranges(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> list[tup
     return ranges
 
 
-def _clipped(op: Requantise, channel: int, low: int, high: int) -> list[int]:
-    return [min(max(first, low), high + 1) for first in thresholds(op, channel)]
+def _clipped(op: Requantise, channel: int, low: int, high: int) -> npt.NDArray[Any]:
+    return np.minimum(np.maximum(thresholds(op, channel), low), high + 1)
 
 
 class _Corners(NamedTuple):
@@ -205,14 +212,14 @@ class _Corners(NamedTuple):
     level: npt.NDArray[Any]
 
 
-def _corners(firsts: list[int], low: int, high: int) -> tuple[_Corners, _Corners]:
+def _corners(firsts: npt.NDArray[Any], low: int, high: int) -> tuple[_Corners, _Corners]:
     """Outer and inner corners of a staircase on low..high, given the first accumulator to reach each level.
 
     In units of a code, (multiplier * acc + offset) / 2^shift is a line over acc. It serves if and only if
     it is at or above k at the first accumulator to reach k (outer), and below k one before that (inner).
     """
     dtype = np.dtype(np.int64 if signed_bits(low, high) <= 48 else object)  # leaves room for 8-bit levels
-    acc, level = np.array(firsts, dtype), np.arange(1, len(firsts) + 1).astype(dtype)
+    acc, level = firsts.astype(dtype), np.arange(1, len(firsts) + 1).astype(dtype)
     starts, ends = acc > low, acc <= high
     return _Corners(acc[ends], level[ends]), _Corners(acc[starts] - 1, level[starts])
 
@@ -262,23 +269,29 @@ def _least_multiplier(above: Fraction | None, shift: int) -> int:
 def _least_shift(above: Fraction | None, below: Fraction | None) -> int:
     """Smallest shift at which a multiplier, 0 or more, has its slope strictly between the two.
 
-    `below` is positive. Once the two are more than 1 apart in units of 2^-shift, there is one: that bounds
-    the search.
+    `below` is positive. Once the two are more than 1 apart in units of 2^-shift, there is one, and where a
+    shift has one, the next has its double: so bisection finds the smallest.
     """
     if below is None:
         return 0
     width = below - max(above or Fraction(0), Fraction(0))
     enough = math.floor(1 / width).bit_length()
-    return next(s for s in range(enough + 1) if _least_multiplier(above, s) < below * (1 << s))
+    return bisect_left(range(enough), True, key=lambda s: _least_multiplier(above, s) < below * (1 << s))
 
 
 def _offset(outer: _Corners, inner: _Corners, multiplier: int, shift: int) -> int:
     """The offset nearest 0 with which the multiplier serves."""
-    least, most = (
-        [(k << shift) - multiplier * acc for acc, k in zip(*map(np.ndarray.tolist, corners), strict=True)]
-        for corners in (outer, inner)
-    )
+    least, most = (_rooms(corners, multiplier, shift) for corners in (outer, inner))
     return min([max([0, *least]), *(limit - 1 for limit in most)])
+
+
+def _rooms(corners: _Corners, multiplier: int, shift: int) -> list[int]:
+    """How far each corner's level lies above the line without offset, in units of 2^-shift."""
+    acc, level = corners
+    if len(acc) and (int(level[-1]) << shift) + multiplier * max(-int(acc[0]), int(acc[-1])) >= 1 << 62:
+        acc, level = acc.astype(object), level.astype(object)
+    rooms: list[int] = ((level << shift) - multiplier * acc).tolist()
+    return rooms
 
 
 def _first_difference(

@@ -82,11 +82,19 @@ def simulate(
         {"i": plan.input.pack(values["input"])},
         {"o": expected},
         stall=stall,
+        patience=_patience(plan, stall),
         expectations=expectations,
         predicted={} if stall.probability else claims,
     )
     whole = all(len(record[name].cycles) == len(times) for name, times in claims.items())
     return Outcome(len(images), record, prediction, around.verdict(), whole)
+
+
+def _patience(plan: Plan, stall: Stall) -> int:
+    """Cycles without a movement after which a run is stuck: a layer may work on a window for long, and all
+    others may wait for it."""
+    longest = max(layer.timing.window.window_steps for layer in plan.layers)
+    return 10_000 + round(4 * longest / (1 - stall.probability))
 
 
 def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]:
