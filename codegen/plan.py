@@ -15,7 +15,7 @@ from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
 
 from .beats import BeatFormat
 from .cycles import Prediction, predict
-from .fold import Fold, window
+from .folds import Fold, window
 from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
 from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
 

@@ -10,7 +10,7 @@ from typing import Any
 from codegen.ir import UserError
 from hw.timing import matrix_vector_timing, pool_timing
 
-from .fold import Fold, window
+from .folds import Fold, window
 from .plan import LayerPlan, Plan, Sizes
 from .stages import MatrixVectorStage, PoolStage, Stage
 

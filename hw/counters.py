@@ -61,7 +61,7 @@ def lookup(m: Module, selector: Value, table: Sequence[int], name: str) -> Value
     default = Counter(table).most_common(1)[0][0]
     if all(value == default for value in table):
         return Const(default, max(1, default.bit_length()))
-    result = Signal(range(max(table) + 1), name=name)
+    result = Signal(max(table).bit_length(), name=name)  # wider masks than a range can say
     m.d.comb += result.eq(default)
     with m.Switch(selector):
         for position, value in enumerate(table):

@@ -8,7 +8,8 @@ from amaranth.back import rtlil
 
 from codegen.accelerator import Accelerator, array_shape, rom_files
 from codegen.build import streams
-from codegen.fold import Fold, fold
+from codegen.fold import fold
+from codegen.folds import Fold
 from codegen.ir import Conv, DorefaWeights, IntegerNetwork
 from codegen.plan import Form, Plan, requantise_forms, size
 from codegen.requantise import prove, scale_form, threshold_form

@@ -7,7 +7,8 @@ from math import gcd
 
 import pytest
 
-from codegen.fold import Fold, fold, window
+from codegen.fold import fold
+from codegen.folds import Fold, options, window
 from codegen.ir import IntegerNetwork, UserError
 from codegen.plan import Plan, requantise_forms, size
 from codegen.stages import MatrixVectorStage, PoolStage, Stage, fuse
@@ -120,7 +121,7 @@ def plan_of(network: IntegerNetwork, budget: int) -> Plan:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_no_fold_is_faster_nor_as_fast_with_fewer_lanes(name: str) -> None:
+def test_no_fold_is_faster_and_a_rate_takes_the_fewest_lanes(name: str) -> None:
     network = SMALL[name]()
     stages = fuse(network)
     best = best_of_all(engines(stages))
@@ -132,11 +133,38 @@ def test_no_fold_is_faster_nor_as_fast_with_fewer_lanes(name: str) -> None:
         plan = plan_of(network, budget)
         pace = min(cycles for lanes, cycles in best.items() if lanes <= budget)
         lanes = min(lanes for lanes, cycles in best.items() if cycles <= pace)
-        assert (plan.pace, plan.lanes) == (pace, lanes), f"{name}, budget {budget}: {fold(stages, budget)}"
-        assert plan.cycles_per_image == pace
+        note = f"{name}, budget {budget}: {fold(stages, budget)}"
+        assert plan.pace == plan.cycles_per_image == pace, note
+        assert plan.lanes <= budget, note
+        rated = fold(stages, None, pace)
+        assert (
+            sum(rated[stage.name].lanes for stage in stages if isinstance(stage, MatrixVectorStage)) == lanes
+        )
         if pace == fastest:
             return
         budget += 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_of_equally_fast_folds_none_needs_less_logic(name: str) -> None:
+    stages = engines(fuse(SMALL[name]()))
+    least = sum(isinstance(stage, MatrixVectorStage) for stage in stages)
+    for budget in range(least, 4 * least + 3):
+        every = [list(options(stage, budget)) for stage in stages]
+        chosen = fold(stages, budget)
+        prices = {}
+        for chain in product(*every):
+            widths = [stages[0].source.channels, *(one.out_lanes for one in chain)]
+            pace = max(
+                max(one.steps, _write_cycles(stage, width, one.granule))
+                for stage, width, one in zip(stages, widths, chain, strict=False)
+            )
+            if sum(one.lanes for one in chain) <= budget:
+                kind = pace, sum(one.price for one in chain)
+                prices.setdefault(kind, set()).add(tuple(one.fold for one in chain))
+        fastest = min(pace for pace, _ in prices)
+        cheapest = min(price for pace, price in prices if pace == fastest)
+        assert tuple(chosen.values()) in prices[fastest, cheapest], f"{name}, budget {budget}"
 
 
 BUDGETS = (16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512)

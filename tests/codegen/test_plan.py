@@ -155,5 +155,5 @@ def test_streams_are_as_wide_as_their_layers_need() -> None:
     plan = plan_of(network, 64)
     (layer,) = plan.layers
     assert plan.input == BeatFormat(4, 8)  # all channels of a pixel
-    assert (layer.fold.pe, layer.timing.window.window_steps) == (2, 1)
-    assert plan.output == BeatFormat(2, 3)  # two sums a cycle
+    assert (layer.fold.pe, layer.timing.window.window_steps) == (4, 2)
+    assert plan.output == BeatFormat(2, 3)  # four sums in two cycles

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codegen.fold import Fold, fold
+from codegen.fold import fold
+from codegen.folds import Fold
 from codegen.ir import UserError
 from codegen.plan import Plan, requantise_forms, size
 from codegen.plan_file import plan_text, read_plan

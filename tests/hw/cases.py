@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from codegen.accelerator import engine
 from codegen.beats import BeatFormat
 from codegen.cycles import predict
-from codegen.fold import Fold, window
+from codegen.folds import Fold, window
 from codegen.ir import Conv, DorefaWeights, MaxPool, Requantise, TensorType
 from codegen.plan import LayerPlan
 from codegen.requantise import scale_form, threshold_form

@@ -54,7 +54,7 @@ class Table(wiring.Component):
 
     def __init__(self, table: Sequence[int]):
         self.table = table
-        super().__init__({"selector": In(range(max(2, len(table)))), "value": Out(16)})
+        super().__init__({"selector": In(range(max(2, len(table)))), "value": Out(96)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -64,7 +64,7 @@ class Table(wiring.Component):
 
 @pytest.mark.parametrize(
     "table",
-    [[0], [7, 7, 7], [0, 0, 0], [1, 2, 2, 2, 3], [5, 4, 3, 2, 1, 0], [0, 9, 0, 9, 9], [300, 0]],
+    [[0], [7, 7, 7], [0, 0, 0], [1, 2, 2, 2, 3], [5, 4, 3, 2, 1, 0], [0, 9, 0, 9, 9], [300, 0], [1, 1 << 83, 1]],
     ids=str,
 )
 def test_lookup_is_the_table(table: list[int]) -> None:
