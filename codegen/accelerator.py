@@ -136,6 +136,7 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
         total,
         int(low.min()),
         int(top.max()),
+        layer.fold.pixels,
     )
 
 

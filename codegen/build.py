@@ -180,6 +180,7 @@ def _layer(layer: Any) -> Mapping[str, Any]:
         "pe": layer.fold.pe,
         "row_lanes": layer.fold.row_lanes,
         "run_lanes": layer.fold.run_lanes,
+        "pixels": layer.fold.pixels,
         "groups": window.groups,
         "steps": window.steps,
         "buffer_rows": window.buffer_rows,

@@ -21,7 +21,8 @@ LANE_PRICE = 3
 
 @dataclass(frozen=True, order=True)
 class Fold:
-    """``pe`` output channels by ``row_lanes`` kernel rows by ``run_lanes`` elements of each, at once.
+    """``pe`` output channels by ``row_lanes`` kernel rows by ``run_lanes`` elements of each, at once, for
+    ``pixels`` neighbours in a row of the output.
 
     For pooling ``pe`` is 1 and ``groups`` says into how many parts the channels are cut.
     """
@@ -30,6 +31,7 @@ class Fold:
     row_lanes: int
     run_lanes: int
     groups: int = 1
+    pixels: int = 1
 
     @property
     def simd(self) -> int:
@@ -37,7 +39,7 @@ class Fold:
 
     @property
     def lanes(self) -> int:
-        return self.pe * self.simd
+        return self.pe * self.simd * self.pixels
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ def window(
     stage: MatrixVectorStage | PoolStage, fold: Fold, in_lanes: int, buffer_rows: int = 0
 ) -> WindowGeometry:
     """The sliding window of a stage with a given fold."""
-    source = stage.source
+    source, (rows, columns) = stage.source, stage.kernel
     groups, repeats = fold.groups, 1
+    wider = (fold.pixels - 1) * stage.stride[1]
     if isinstance(stage, MatrixVectorStage):
         groups, repeats = stage.groups, ceil_div(stage.channels // stage.groups, fold.pe)
     return WindowGeometry(
@@ -70,14 +73,15 @@ def window(
         source.columns,
         source.channels,
         in_lanes,
-        stage.kernel,
-        stage.stride,
+        (rows, columns + wider),
+        (stage.stride[0], stage.stride[1] * fold.pixels),
         stage.padding,
         groups,
         repeats,
         fold.row_lanes,
-        fold.run_lanes,
+        fold.run_lanes + wider * source.channels,
         buffer_rows,
+        fold.pixels,
     )
 
 
@@ -105,6 +109,23 @@ def _matrix_vector_options(stage: MatrixVectorStage, most: int) -> Iterator[Opti
                     continue
                 steps, price = geometry.steps * ceil_div(group, pe), buffer + pe * (PE_PRICE + lane * simd)
                 yield Option(steps, pe * simd, geometry.granule, out, price, Fold(pe, row_lanes, run_lanes))
+    if stage.groups == 1:
+        yield from _pixel_options(stage, most)
+
+
+def _pixel_options(stage: MatrixVectorStage, most: int) -> Iterator[Option]:
+    """Neighbours in a row at once: all channels, whole kernel rows, and a pixel a step at most."""
+    pe, run, bits = stage.channels, stage.kernel[1] * stage.source.channels, stage.source.bits
+    lane = LANE_PRICE * stage.weights.bits * bits
+    for row_lanes in _useful(stage.kernel[0]):
+        for pixels in range(2, ceil_div(stage.kernel[0], row_lanes) + 1):
+            choice = Fold(pe, row_lanes, run, pixels=pixels)
+            if stage.result.columns % pixels or choice.lanes > most:
+                continue
+            geometry = window(stage, choice, stage.source.channels)
+            out = serial_lanes(pe, geometry.window_steps, pixels)
+            price = _buffer_price(geometry, bits) + PE_PRICE * pe * pixels + lane * choice.lanes
+            yield Option(geometry.steps, choice.lanes, geometry.granule, out, price, choice)
 
 
 def _pool_options(stage: PoolStage) -> Iterator[Option]:

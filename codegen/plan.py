@@ -69,7 +69,7 @@ class LayerPlan:
         weights = 0
         if isinstance(self.stage, MatrixVectorStage):
             steps = window.groups * window.repeats * window.window_steps
-            weights = steps * self.lanes * self.stage.weights.bits
+            weights = steps * self.fold.pe * self.fold.simd * self.stage.weights.bits
         banks = window.run_banks * window.granule * bits
         return (
             weights

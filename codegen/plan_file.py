@@ -27,16 +27,18 @@ _HEAD = """\
 # pe          output channels computed at once
 # row_lanes   kernel rows read at once, and
 # run_lanes   numbers of each row, column after column: SIMD = row_lanes x run_lanes
+# pixels      output pixels side by side at once; 1 without the line; others need all channels and whole rows
 # groups      of a pool: into how many parts the channels are cut, one part at once
 # buffer_rows rows of the map that the line buffer holds; without the line: as many as keep the pace
 # fifo_depth  beats in the output FIFO; without the line: the least that never holds the layer up
 """
 
-_FOLD_KEYS = {
+_REQUIRED: dict[type[Stage], tuple[str, ...]] = {
     MatrixVectorStage: ("pe", "row_lanes", "run_lanes"),
     PoolStage: ("row_lanes", "run_lanes", "groups"),
 }
-_SIZE_KEYS = ("buffer_rows", "fifo_depth")
+_SIZES = ("buffer_rows", "fifo_depth")
+_OPTIONAL = {MatrixVectorStage: ("pixels", *_SIZES), PoolStage: _SIZES}
 
 
 def plan_text(plan: Plan) -> str:
@@ -46,7 +48,9 @@ def plan_text(plan: Plan) -> str:
 
 def _section(layer: LayerPlan) -> str:
     timing = layer.timing
-    values = {key: getattr(layer.fold, key) for key in _FOLD_KEYS[type(layer.stage)]}
+    values = {key: getattr(layer.fold, key) for key in _REQUIRED[type(layer.stage)]}
+    if layer.fold.pixels > 1:
+        values["pixels"] = layer.fold.pixels
     values |= {"buffer_rows": timing.window.buffer_rows, "fifo_depth": timing.fifo_depth}
     cost = f"{layer.lanes:,} lanes, " if layer.lanes else ""
     lines = [f"{key} = {value}" for key, value in values.items()]
@@ -78,19 +82,20 @@ def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
 
 
 def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tuple[Fold, Sizes]:
-    keys = _FOLD_KEYS[type(stage)]
+    keys = _REQUIRED[type(stage)]
+    known = (*keys, *_OPTIONAL[type(stage)])
     if not isinstance(section, dict) or any(key not in section for key in keys):
         raise UserError(f"{where}: it must have a section with {', '.join(keys)}")
     for key, value in section.items():
-        if key not in (*keys, *_SIZE_KEYS):
+        if key not in known:
             raise UserError(
-                f"{where}: a key must be one of {', '.join((*keys, *_SIZE_KEYS))}, not '{key}'"
-                f"{_nearest(key, (*keys, *_SIZE_KEYS))}"
+                f"{where}: a key must be one of {', '.join(known)}, not '{key}'{_nearest(key, known)}"
             )
         if type(value) is not int or value < 1:
             raise UserError(f"{where}: {key} must be a whole number from 1 up, not {value!r}")
-    folds = {"pe": 1} | {key: section[key] for key in keys}
-    return Fold(**folds), Sizes(**{key: section[key] for key in _SIZE_KEYS if key in section})
+    sizes = {key: section[key] for key in _SIZES if key in section}
+    folds = {"pe": 1} | {key: value for key, value in section.items() if key not in _SIZES}
+    return Fold(**folds), Sizes(**sizes)
 
 
 def _check(where: str, stage: MatrixVectorStage | PoolStage, fold: Fold, sizes: Sizes) -> None:

@@ -93,6 +93,7 @@ def _layer(layer: LayerPlan) -> Json:
         "macs": weighted.macs if weighted else 0,
         "pe": layer.fold.pe if weighted else window.channels // window.groups,
         "simd": layer.fold.simd if weighted else None,
+        "pixels": layer.fold.pixels,
         "steps": window.steps,
         "cycles": {"predicted": None, "simulated": None},
         "buffer_rows": window.buffer_rows,

@@ -22,7 +22,8 @@ def weight_steps(codes: NDArray[np.integer], window: WindowGeometry, pe: int) ->
     """
     _, _, groups, repeats, kernel_rows, kernel_columns, chunks = window.loops
     out = codes.shape[0] // groups
-    runs = codes.reshape(groups, out, window.kernel[0], kernel_columns, window.run)
+    runs = codes.reshape(groups, out, window.kernel[0], kernel_columns, window.pixel_run)
+    lanes = window.simd // window.row_lanes
     padded = np.pad(
         runs,
         (
@@ -30,14 +31,12 @@ def weight_steps(codes: NDArray[np.integer], window: WindowGeometry, pe: int) ->
             (0, repeats * pe - out),
             (0, kernel_rows * window.row_lanes - window.kernel[0]),
             (0, 0),
-            (0, chunks * window.run_lanes - window.run),
+            (0, chunks * lanes - window.pixel_run),
         ),
     )
-    split = padded.reshape(
-        groups, repeats, pe, kernel_rows, window.row_lanes, kernel_columns, chunks, window.run_lanes
-    )
+    split = padded.reshape(groups, repeats, pe, kernel_rows, window.row_lanes, kernel_columns, chunks, lanes)
     ordered = split.transpose(0, 1, 3, 5, 6, 2, 4, 7)
-    return np.ascontiguousarray(ordered.reshape(-1, pe, window.lanes), dtype=np.uint8)
+    return np.ascontiguousarray(ordered.reshape(-1, pe, window.simd), dtype=np.uint8)
 
 
 def rom_lanes(simd: int, bits: int) -> list[tuple[int, int]]:

@@ -46,6 +46,9 @@ class WindowGeometry:
     run_lanes: int = 1
     buffer_rows: int = 0
     """Rows of memory; 0 takes twice the rows that a window needs, enough to load ahead by a whole window."""
+    pixels: int = 1
+    """Output pixels, side by side, that a window serves: a wide kernel with a wide stride. Each pixel takes
+    its own part of every row (``taps``), so such a window reads whole rows."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -57,6 +60,7 @@ class WindowGeometry:
             "repeats",
             "row_lanes",
             "run_lanes",
+            "pixels",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -81,6 +85,8 @@ class WindowGeometry:
             )
         if self.run_lanes > self.run:
             raise ValueError(f"run_lanes must be at most the run of {self.run}, not {self.run_lanes}")
+        if self.pixels > 1:
+            self._check_pixels()
         if self.buffer_rows == 0:
             object.__setattr__(
                 self, "buffer_rows", self.row_lanes * ceil_div(2 * self.least_rows, self.row_lanes)
@@ -90,6 +96,22 @@ class WindowGeometry:
                 f"buffer_rows must be a multiple of row_lanes ({self.row_lanes}) and at least "
                 f"{self.least_rows}, not {self.buffer_rows}"
             )
+
+    def _check_pixels(self) -> None:
+        if self.groups > 1 or self.repeats > 1 or self.run_lanes < self.run:
+            raise ValueError(
+                f"pixels must be 1 where a window is not read once, in whole rows of one group, "
+                f"not {self.pixels}"
+            )
+        if self.stride[1] % self.pixels or self.pixels > self.window_steps:
+            raise ValueError(
+                f"pixels must divide the stride of {self.stride[1]} and be at most the {self.window_steps} "
+                f"steps of a window, not {self.pixels}"
+            )
+        kernel = self.pixel_run // self.channels
+        columns = (self.columns + 2 * self.padding[1] - kernel) // (self.stride[1] // self.pixels) + 1
+        if columns % self.pixels:
+            raise ValueError(f"pixels must divide the {columns} columns of the result, not {self.pixels}")
 
     # -- sizes ---------------------------------------------------------------------------------------
 
@@ -110,6 +132,31 @@ class WindowGeometry:
     def lanes(self) -> int:
         """Elements of one step."""
         return self.row_lanes * self.run_lanes
+
+    @property
+    def pixel_run(self) -> int:
+        """Elements of a run that belong to one output pixel."""
+        overlap = (self.pixels - 1) * (self.stride[1] // self.pixels)
+        return self.run - overlap * self.channels
+
+    @property
+    def simd(self) -> int:
+        """Elements of one step that belong to one output pixel."""
+        return self.row_lanes * min(self.run_lanes, self.pixel_run)
+
+    @property
+    def taps(self) -> tuple[tuple[int, ...], ...]:
+        """For each output pixel the elements of a step, row by row, that belong to it."""
+        move = self.stride[1] // self.pixels * self.channels
+        run = self.simd // self.row_lanes
+        return tuple(
+            tuple(
+                row * self.run_lanes + pixel * move + place
+                for row in range(self.row_lanes)
+                for place in range(run)
+            )
+            for pixel in range(self.pixels)
+        )
 
     @property
     def loops(self) -> tuple[int, int, int, int, int, int, int]:

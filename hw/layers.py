@@ -46,7 +46,7 @@ class MatrixVectorLayer(wiring.Component):
     ):
         self.window, self.array, self.channels, self.weights = window, array, channels, tuple(weights)
         self.requantise = requantise
-        self.lanes = serial_lanes(array.pe, window.window_steps)
+        self.lanes = serial_lanes(array.pe, window.window_steps, window.pixels)
         self.timing = matrix_vector_timing(
             window, array.pe, channels, requantise.latency if requantise else 0, fifo_depth
         )
@@ -69,7 +69,7 @@ class MatrixVectorLayer(wiring.Component):
         m.submodules.line_buffer = line = LineBuffer(self.window, a.code_bits)
         depth = self.window.groups * self.window.repeats * self.window.window_steps
         m.submodules.weights = rom = WeightRom(a.weight_bits, a.pe * a.simd, depth, self.weights)
-        m.submodules.array = array = MatrixVectorUnit(a)
+        m.submodules.array = array = MatrixVectorUnit(a, self.window.taps)
         m.submodules.serialiser = serialiser = Serialiser(a, self.lanes, r.windows, r.tail)
         m.submodules.recentre = recentre = Recentre(a, self.lanes)
         m.submodules.fifo = fifo = OutputFifo(self.payload, self.timing.fifo_depth, r)

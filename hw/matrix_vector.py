@@ -20,7 +20,7 @@ class ArrayShape:
 
     ``raw_high``: the largest sum of r x that the layer's weights can reach; ``total_high``: the same of the
     sum of x. ``low`` and ``high`` bound the accumulators sum of w x = 2 sum of r x - (2^W - 1) sum of x
-    (docs/numerics.md).
+    (docs/numerics.md). ``pixels``: output pixels that share the weights of a step.
     """
 
     pe: int
@@ -31,18 +31,20 @@ class ArrayShape:
     total_high: int
     low: int
     high: int
+    pixels: int = 1
 
     @property
     def sums(self) -> data.StructLayout:
-        """PE raw sums and the sum of the inputs that they share."""
-        return _sums(self, self.pe)
+        """PE raw sums of each pixel, pixel after pixel, and the sum of the inputs that those of a pixel
+        share."""
+        return _sums(self, self.pixels * self.pe, self.pixels)
 
 
-def _sums(array: ArrayShape, lanes: int) -> data.StructLayout:
+def _sums(array: ArrayShape, lanes: int, pixels: int = 1) -> data.StructLayout:
     return data.StructLayout(
         {
             "raw": beat(accumulator(0, array.raw_high), lanes),
-            "total": accumulator(0, array.total_high),
+            "totals": beat(accumulator(0, array.total_high), pixels),
         }
     )
 
@@ -51,16 +53,19 @@ class MatrixVectorUnit(wiring.Component):
     """Multiplies each step's SIMD codes by PE x SIMD weight codes and adds up from a window's first step to
     its last.
 
+    ``taps``: for each pixel the SIMD codes of a step that belong to it; by default the step is one pixel's.
+
     ``i``: steps; ``weights``: the weight codes of the same cycle; ``o``: one payload a window. Latency:
     ``latency_of(simd)`` cycles from a window's last step to its sums: a product register, one register a
     level of the adder tree, and the accumulator. Throughput: one step a cycle, windows back to back.
     """
 
-    def __init__(self, array: ArrayShape):
-        self.array = array
+    def __init__(self, array: ArrayShape, taps: Sequence[Sequence[int]] = ()):
+        self.array, self.taps = array, taps or [range(array.simd)]
+        lanes = 1 + max(place for pixel in self.taps for place in pixel)
         super().__init__(
             {
-                "i": In(free_running(Step(array.code_bits, array.simd))),
+                "i": In(free_running(Step(array.code_bits, lanes))),
                 "weights": In(beat(array.weight_bits, array.pe * array.simd)),
                 "o": Out(free_running(array.sums)),
             }
@@ -74,21 +79,24 @@ class MatrixVectorUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         a = self.array
-        codes = [self.i.payload.codes[k] for k in range(a.simd)]
+        pixels = [[self.i.payload.codes[k] for k in taps] for taps in self.taps]
         products = [
-            [_product(self.weights[p * a.simd + k], codes[k]) for k in range(a.simd)] for p in range(a.pe)
+            [_product(self.weights[p * a.simd + k], code) for k, code in enumerate(codes)]
+            for codes in pixels
+            for p in range(a.pe)
         ]
         code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
         sums = [
             _tree(m, self.i.valid, row, code_high * weight_high, f"pe{p}") for p, row in enumerate(products)
         ]
-        total = _tree(m, self.i.valid, codes, code_high, "total")
+        totals = [_tree(m, self.i.valid, codes, code_high, f"total{v}") for v, codes in enumerate(pixels)]
 
         valid, first, last = _delay(
             m, self.i.valid, self.i.payload.first, self.i.payload.last, 1 + tree_levels(a.simd)
         )
         m.d.sync += self.o.valid.eq(valid & last)
-        for register, term in [*zip(self.o.payload.raw, sums, strict=True), (self.o.payload.total, total)]:
+        registers = [*self.o.payload.raw, *self.o.payload.totals]
+        for register, term in zip(registers, sums + totals, strict=True):
             with m.If(valid):
                 m.d.sync += register.eq(Mux(first, 0, register) + term)
         return m
@@ -136,11 +144,11 @@ def _delay(m: Module, valid: Value, first: Value, last: Value, cycles: int) -> t
 
 
 class Serialiser(wiring.Component):
-    """Sends the PE sums of a window on as beats of ``lanes``, lowest channel first.
+    """Sends the PE sums of each pixel of a window on as beats of ``lanes``, lowest channel first.
 
     The last window of every ``windows`` holds only ``tail`` beats that mean something; the rest is not
-    sent. Latency: 1 cycle to the first beat. Throughput: a beat a cycle; windows must come at least ``pe /
-    lanes`` cycles apart.
+    sent. Latency: 1 cycle to the first beat. Throughput: a beat a cycle; windows must come at least
+    ``pixels * pe / lanes`` cycles apart.
     """
 
     latency = 1
@@ -158,22 +166,29 @@ class Serialiser(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beats = self.array.pe // self.lanes
+        pixels, beats = self.array.pixels, self.array.pixels * self.array.pe // self.lanes
         raw = Signal(len(self.i.payload.raw.as_value()), reset_less=True)
+        totals = Signal(len(self.i.payload.totals.as_value()), reset_less=True)
         left = Signal(range(beats + 1))
         m.submodules.window = window = LoopNest([self.windows])
+        m.submodules.pixel = pixel = LoopNest([pixels, beats // pixels])
         m.d.comb += [
             window.step.eq(self.i.valid),
             self.o.valid.eq(left != 0),
             self.o.payload.raw.eq(raw),
+            self.o.payload.totals.eq(totals),
         ]
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), raw.eq(raw >> (len(raw) // beats))]
+            if pixels > 1:
+                m.d.comb += pixel.step.eq(1)
+                with m.If(pixel.last[1]):
+                    m.d.sync += totals.eq(totals >> (len(totals) // pixels))
         with m.If(self.i.valid):
             m.d.sync += [
                 left.eq(Mux(window.last[0], self.tail, beats)),
                 raw.eq(self.i.payload.raw),
-                self.o.payload.total.eq(self.i.payload.total),
+                totals.eq(self.i.payload.totals),
             ]
         return m
 
@@ -195,7 +210,7 @@ class Recentre(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        total = self.i.payload.total
+        total = self.i.payload.totals[0]
         middle = (total << self.array.weight_bits) - total  # a subtraction: multipliers are for weights
         m.d.sync += self.o.valid.eq(self.i.valid)
         with m.If(self.i.valid):
@@ -204,6 +219,7 @@ class Recentre(wiring.Component):
         return m
 
 
-def serial_lanes(pe: int, window_steps: int) -> int:
-    """The fewest lanes, a divisor of ``pe``, that carry ``pe`` sums away in ``window_steps`` cycles."""
-    return next(lanes for lanes in range(ceil_div(pe, window_steps), pe + 1) if pe % lanes == 0)
+def serial_lanes(pe: int, window_steps: int, pixels: int = 1) -> int:
+    """The fewest lanes, a divisor of ``pe``, that carry ``pe`` sums of each pixel, of which there are at most
+    ``window_steps``, away in ``window_steps`` cycles."""
+    return next(lanes for lanes in range(ceil_div(pixels * pe, window_steps), pe + 1) if pe % lanes == 0)

@@ -34,7 +34,7 @@ def matrix_vector_timing(
     ``fifo_depth``: 0 takes the least that never holds the layer up. Raises ``ValueError`` if the fold is
     not possible.
     """
-    lanes = serial_lanes(pe, window.window_steps)
+    lanes = serial_lanes(pe, window.window_steps, window.pixels)
     group = channels // window.groups
     left = group - (window.repeats - 1) * pe
     if not 0 < left <= pe:
@@ -43,10 +43,15 @@ def matrix_vector_timing(
         )
     if window.groups > 1 and group % lanes:
         raise ValueError(f"lanes must divide the {group} channels of a group, not {lanes}")
-    reservation = Reservation(window.repeats, pe // lanes, ceil_div(left, lanes))
+    full, tail = pe // lanes, ceil_div(left, lanes)
+    if window.pixels > 1 and tail < full:
+        raise ValueError(
+            f"pe must be the {group} channels where a window serves {window.pixels} pixels, not {pe}"
+        )
+    reservation = Reservation(window.repeats, window.pixels * full, window.pixels * tail)
     latency = (
         LineBuffer.latency
-        + MatrixVectorUnit.latency_of(window.lanes)
+        + MatrixVectorUnit.latency_of(window.simd)
         + Serialiser.latency
         + Recentre.latency
         + requantise_latency

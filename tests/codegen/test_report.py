@@ -49,6 +49,7 @@ def test_report_of_a_digits_build() -> None:
         "macs": 18432,
         "pe": 8,
         "simd": 8,
+        "pixels": 1,
         "steps": 288,
         "cycles": {"predicted": None, "simulated": None},
         "buffer_rows": 9,

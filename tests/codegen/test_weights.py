@@ -62,6 +62,13 @@ def test_weights_come_in_the_order_of_the_line_buffer(layer: tuple[np.ndarray, W
     assert steps.tolist() == by_loops(codes, window, pe)
 
 
+def test_pixels_side_by_side_share_their_weights() -> None:
+    codes = np.random.default_rng(0).integers(0, 16, (3, 3, 2, 2), dtype=np.uint8)
+    one = WindowGeometry(5, 5, 2, 1, (3, 2), row_lanes=1, run_lanes=4)
+    two = WindowGeometry(5, 5, 2, 1, (3, 3), (1, 2), row_lanes=1, run_lanes=6, pixels=2)
+    assert np.array_equal(weight_steps(codes, one, 3), weight_steps(codes, two, 3))
+
+
 @given(st.integers(1, 2000), st.integers(1, 8))
 def test_roms_are_as_few_as_576_bits_allow(simd: int, bits: int) -> None:
     parts = rom_lanes(simd, bits)

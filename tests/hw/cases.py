@@ -176,6 +176,9 @@ def _fold(draw: Draw, stage: MatrixVectorStage) -> Fold:
     columns, run = 1, stage.kernel[1] * stage.source.channels
     if stage.groups > 1:
         columns, run = stage.kernel[1], stage.source.channels // stage.groups
+    wide = _wide(draw, stage)
+    if wide is not None:
+        return wide
     some = (draw.whole(1, stage.kernel[0]), draw.whole(1, run))
     rows, lanes = draw.or_fixed("simd", draw.one_of(some, some, (stage.kernel[0], run)))
     steps = ceil_div(stage.kernel[0], rows) * columns * ceil_div(run, lanes)
@@ -184,10 +187,24 @@ def _fold(draw: Draw, stage: MatrixVectorStage) -> Fold:
     return Fold(draw.or_fixed("pe", draw.one_of(*legal)), rows, lanes)
 
 
+def _wide(draw: Draw, stage: MatrixVectorStage) -> Fold | None:
+    """Now and then, where the layer has such, a fold that computes neighbouring pixels at once."""
+    run = stage.kernel[1] * stage.source.channels
+    legal = [
+        Fold(stage.channels, rows, run, pixels=pixels)
+        for rows in range(1, stage.kernel[0] + 1)
+        for pixels in range(2, ceil_div(stage.kernel[0], rows) + 1)
+        if stage.result.columns % pixels == 0 and pixels == draw.fixed.get("pixels", pixels)
+    ]
+    if stage.groups > 1 or not legal or {"pe", "simd"} & draw.fixed.keys():
+        return None
+    return draw.one_of(*legal) if draw.or_fixed("pixels", draw.one_of(False, True)) else None
+
+
 def _timing(draw: Draw, stage: MatrixVectorStage, fold: Fold, latency: int) -> LayerTiming:
     in_lanes = draw.or_fixed("in_lanes", draw.whole(1, stage.source.channels + 1))
     rows = draw.buffer_rows(window(stage, fold, in_lanes))
-    depth = draw.or_fixed("fifo_depth", draw.one_of(0, 0, max(4, fold.pe)))
+    depth = draw.or_fixed("fifo_depth", draw.one_of(0, 0, max(4, fold.pixels * fold.pe)))
     return matrix_vector_timing(window(stage, fold, in_lanes, rows), fold.pe, stage.channels, latency, depth)
 
 

@@ -64,7 +64,16 @@ class Table(wiring.Component):
 
 @pytest.mark.parametrize(
     "table",
-    [[0], [7, 7, 7], [0, 0, 0], [1, 2, 2, 2, 3], [5, 4, 3, 2, 1, 0], [0, 9, 0, 9, 9], [300, 0], [1, 1 << 83, 1]],
+    [
+        [0],
+        [7, 7, 7],
+        [0, 0, 0],
+        [1, 2, 2, 2, 3],
+        [5, 4, 3, 2, 1, 0],
+        [0, 9, 0, 9, 9],
+        [300, 0],
+        [1, 1 << 83, 1],
+    ],
     ids=str,
 )
 def test_lookup_is_the_table(table: list[int]) -> None:

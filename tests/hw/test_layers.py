@@ -10,7 +10,7 @@ from hw.geometry import WindowGeometry
 from hw.layers import PoolLayer
 from sim.ports import Stall
 
-from .cases import FORMS, conv_case, pool_case, seeds
+from .cases import FORMS, Draw, conv_case, pool_case, seeds
 
 
 def stall_of(seed: int) -> Stall:
@@ -27,6 +27,20 @@ def test_convolution_is_golden_and_in_time(seed: int, form: str) -> None:
 @pytest.mark.parametrize("seed", seeds(30, 300))
 def test_convolution_is_golden_whoever_stalls(seed: int) -> None:
     conv_case(seed + 1000).check(stall_of(seed))
+
+
+@pytest.mark.parametrize("seed", seeds(12, 120))
+def test_neighbouring_pixels_at_once_are_golden_and_in_time(seed: int) -> None:
+    draw = Draw(seed, {})
+    pixels, stride, out = draw.whole(2, 4), draw.pair(1, 3), draw.whole(1, 3)
+    kernel = draw.whole(pixels, 5), draw.whole(1, 4)
+    padding = draw.whole(0, min(2, kernel[0] - 1)), draw.whole(0, min(1, kernel[1] - 1))
+    columns = (out * pixels - 1) * stride[1] + kernel[1] - 2 * padding[1] + draw.whole(0, stride[1] - 1)
+    shape = {"kernel": kernel, "stride": stride, "padding": padding, "groups": 1, "pixels": pixels}
+    case = conv_case(seed, size=(draw.whole(kernel[0], 7), max(1, columns)), **shape)
+    assert case.layer.fold.pixels == pixels, f"seed {seed}: {case}"
+    case.check()
+    case.check(stall_of(seed))
 
 
 @pytest.mark.parametrize("seed", seeds(24, 200))
@@ -58,6 +72,7 @@ def test_the_quick_seeds_reach_every_corner() -> None:
         ),
         "several lanes leave": lambda case, g: 1 < case.layer.timing.lanes < case.values.shape[-1],
         "last beat is padded": lambda case, g: case.values.shape[-1] % case.layer.timing.lanes,
+        "pixels side by side": lambda case, g: g.pixels > 1,
         "fewest rows": lambda case, g: g.buffer_rows == g.least_rows,
         "kernel larger than the map": lambda case, g: g.kernel[0] > g.rows and g.kernel[1] > g.columns,
         "stride beyond the kernel": lambda case, g: g.stride[0] > g.kernel[0] or g.stride[1] > g.kernel[1],

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The matrix-vector unit and what follows it, each alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_unit_adds_up_windows(seed: int) -> None:
             beats.append({"codes": codes[window, step].tolist()} | flags)
             beside.append(weights[window, step].ravel().tolist())
         raw = np.einsum("sk,spk->p", codes[window], weights[window]).tolist()
-        sums = {"raw": raw, "total": int(codes[window].sum())}
+        sums = {"raw": raw, "totals": [int(codes[window].sum())]}
         expected.append((len(beats) - 1 + MatrixVectorUnit.latency_of(simd), sums))
     came = pump(unit, beats, beside={"weights": beside})
     assert came == expected, f"seed {seed}: {unit.array}, {steps} steps"
@@ -49,24 +50,25 @@ def test_unit_has_a_register_for_each_level_of_its_tree(simd: int, levels: int) 
     assert MatrixVectorUnit.latency_of(simd) == 2 + levels
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(24))
 def test_serialiser_sends_the_lowest_channels_first_and_drops_the_tail(seed: int) -> None:
     draw = Draw(seed, {})
-    pe = draw.whole(1, 8)
+    pe, pixels = draw.whole(1, 8), draw.one_of(1, 1, 2, 3)
     lanes = draw.one_of(*(count for count in range(1, pe + 1) if pe % count == 0))
-    windows, tail = draw.whole(1, 3), draw.whole(1, pe // lanes)
-    unit = Serialiser(array_shape(pe, 1, (3, 4)), lanes, windows, tail)
+    each = pe // lanes
+    windows, tail = draw.whole(1, 3), draw.whole(1, each) if pixels == 1 else pixels * each
+    unit = Serialiser(replace(array_shape(pe, 1, (3, 4)), pixels=pixels), lanes, windows, tail)
     beats: list[Any] = []
     expected = []
     for window in range(2 * windows + 1):
-        raw, total = draw.codes(6, pe).tolist(), draw.whole(0, 15)
-        count = tail if window % windows == windows - 1 else pe // lanes
+        raw, totals = draw.codes(6, pixels * pe).tolist(), draw.codes(4, pixels).tolist()
+        count = tail if window % windows == windows - 1 else pixels * each
         for beat in range(count):
-            sums = {"raw": raw[beat * lanes : (beat + 1) * lanes], "total": total}
+            sums = {"raw": raw[beat * lanes : (beat + 1) * lanes], "totals": [totals[beat // each]]}
             expected.append((len(beats) + 1 + beat, sums))
-        beats += [{"raw": raw, "total": total}] + [None] * (pe // lanes - 1 + draw.one_of(0, 0, 3))
+        beats += [{"raw": raw, "totals": totals}] + [None] * (pixels * each - 1 + draw.one_of(0, 0, 3))
     assert pump(unit, beats) == expected, (
-        f"seed {seed}: {pe} PEs, {lanes} lanes, {windows} windows, tail {tail}"
+        f"seed {seed}: {pe} PEs, {pixels} pixels, {lanes} lanes, {windows} windows, tail {tail}"
     )
 
 
@@ -92,6 +94,6 @@ def test_recentre_turns_code_sums_into_weight_sums(bits: tuple[int, int]) -> Non
     rng = np.random.default_rng(bits)
     totals = rng.integers(0, array.total_high + 1, 20).tolist()
     corners += [(int(rng.integers(0, middle * total + 1)), total) for total in totals]
-    beats = [{"raw": [raw, middle * total - raw], "total": total} for raw, total in corners]
+    beats = [{"raw": [raw, middle * total - raw], "totals": [total]} for raw, total in corners]
     expected = [[2 * raw - middle * total, middle * total - 2 * raw] for raw, total in corners]
     assert pump(Recentre(array, 2), beats) == list(enumerate(expected, start=Recentre.latency)), array

@@ -180,7 +180,7 @@ class Blocked(wiring.Component):
 @pytest.mark.parametrize("make", [conv_case, pool_case])
 def test_stuck_run_names_the_full_and_the_empty_stream(make: Callable[..., Any]) -> None:
     """Law: A stuck run names its streams."""
-    case = make(4, size=(5, 5), images=3, in_lanes=1)
+    case = make(4, size=(5, 5), images=9, in_lanes=1)
     one = engine(case.layer, inline=True)
     with pytest.raises(Stuck, match=r"^nothing moved after cycle \d+; full \(valid, not ready\): i, o$"):
         AmaranthBench(Blocked(one)).run({"i": case.input_beats}, {"o": case.beats}, patience=300)
