@@ -2,10 +2,12 @@
 # with spaces in its name.
 
 PYTHON ?= python3
-## recipe to train, build and simulate: a file of model/recipes/, without .toml
+## recipe to train, build and simulate (python -m model list), or alexnet_w8a8 and the like, untrained; or a file
 NET ?= digits_w4a4
-## held-out images that go through the simulated hardware: a number, or all
+## images that go through the simulated hardware: a number, or all that are held out
 IMAGES ?= all
+## multiply-accumulate lanes at most: a number, or auto
+LANES ?= auto
 ## probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle
 STALL ?= 0
 ## 1 writes a waveform (slow, large)
@@ -18,7 +20,7 @@ stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
 # cocotb reads variables of these names itself.
-unexport NET IMAGES STALL WAVES
+unexport NET IMAGES LANES STALL WAVES
 .PHONY: help sim test test-full lint bench venv clean distclean
 
 help: ## show this list
@@ -27,9 +29,10 @@ help: ## show this list
 	@awk '/^## / { text = substr($$0, 4) } \
 	      /^[A-Z]+ \?= / { if (text) printf "  %-6s %s [%s]\n", $$1, text, $$3; text = "" }' Makefile
 
-sim: $(READY) ## train NET if it is not trained yet, build its hardware, simulate it, compare every value
-	@$(PY) -m model train $(NET)
-	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) $(if $(filter 1,$(WAVES)),--waves)
+sim: $(READY) ## train NET if it can be and is not yet, build its hardware, simulate it, compare every value
+	@$(if $(wildcard model/recipes/$(NET).toml),$(PY) -m model train $(NET),:)
+	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) \
+	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES)) $(if $(filter 1,$(WAVES)),--waves)
 
 test: lint ## lint, types and the quick tests
 	@echo "test     quick tests"

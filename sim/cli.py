@@ -150,11 +150,10 @@ def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
     total = sum(stream.codes.size for name, stream in outcome.record.items() if not name.startswith("start_"))
     equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
     table.add_row("images", f"{told['images']}, with {total:,} values in all layers: {equal}")
-    accuracy = told["accuracy"]
-    table.add_row(
-        "accuracy",
-        ", ".join(f"{name} {_percent(accuracy[name])}" for name in ("teacher", "student", "hardware")),
-    )
+    accuracy = {name: share for name, share in told["accuracy"].items() if share is not None}
+    if accuracy:
+        shares = (f"{name} {100 * share:.2f} %" for name, share in accuracy.items())
+        table.add_row("accuracy", ", ".join(shares))
     for key, name in (("cycles_per_image", "cycles an image"), ("first_image_latency", "first image after")):
         table.add_row(
             name, f"{_text(told[key]['simulated'])} simulated, {_text(told[key]['predicted'])} predicted"
@@ -174,7 +173,3 @@ def _times(steps: list[dict[str, Any]]) -> list[str]:
 
 def _text(number: float | None) -> str:
     return "-" if number is None else f"{number:,}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
