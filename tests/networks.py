@@ -1,5 +1,6 @@
 """Small seeded networks, calibrated so that their codes vary, for tests that need no training."""
 
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -102,45 +103,66 @@ def tiny(seed: int = 0) -> IntegerNetwork:
     return chain.pool("pool", (3, 3), (3, 3)).flatten().linear("fc", 3, bits=2).argmax().network("tiny")
 
 
-def random_chain(seed: int) -> IntegerNetwork:
-    """Two to four layers of any kind that has an engine, with any widths, strides, paddings and groups."""
+@dataclass(frozen=True)
+class Reach:
+    """How far random networks go: rows and columns of the input, kernel and padding, all at most."""
+
+    size: int
+    kernel: int
+    padding: int
+
+
+SMALL = Reach(size=7, kernel=5, padding=2)
+WIDE = Reach(size=13, kernel=7, padding=3)
+
+
+def random_chain(seed: int, reach: Reach = SMALL, prefix: str = "") -> IntegerNetwork:
+    """Two to four layers of any kind that has an engine, with any widths, strides, paddings and groups.
+
+    ``prefix`` of every layer's name.
+    """
     random = np.random.default_rng([seed, 77])
     bits = int(random.integers(1, 9))
-    rows, columns, channels = (int(random.integers(low, high)) for low, high in ((3, 8), (3, 8), (1, 7)))
+    sizes = ((3, reach.size + 1), (3, reach.size + 1), (1, 7))
+    rows, columns, channels = (int(random.integers(low, high)) for low, high in sizes)
     chain = Chain([seed, 78], (rows, columns, channels), bits)
     layers = int(random.integers(2, 5))
     ends = random.choice(["map", "vector", "class"])
     for index in range(layers - (ends != "map")):
         if index and random.random() < 0.3:
-            kernel, stride, padding = _window(random, chain.type.shape, 3)
-            chain.pool(f"pool{index}", kernel, stride, padding)
+            kernel, stride, padding = _window(random, chain.type.shape, replace(reach, kernel=3))
+            chain.pool(f"{prefix}pool{index}", kernel, stride, padding)
         else:
-            _random_conv(random, chain, index, requantised=ends != "map" or index < layers - 1)
+            name = f"{prefix}conv{index}"
+            _random_conv(random, chain, name, reach, requantised=ends != "map" or index < layers - 1)
     if ends != "map":
-        chain.flatten().linear("fc", int(random.integers(1, 9)), bits=int(random.integers(1, 9)))
+        chain.flatten().linear(f"{prefix}fc", int(random.integers(1, 9)), bits=int(random.integers(1, 9)))
     if ends == "class":
-        chain.argmax("class")
+        chain.argmax(f"{prefix}class")
     return chain.network(f"random{seed}")
 
 
-def _random_conv(random: np.random.Generator, chain: Chain, index: int, *, requantised: bool) -> None:
-    kernel, stride, padding = _window(random, chain.type.shape, 5)
+def _random_conv(
+    random: np.random.Generator, chain: Chain, name: str, reach: Reach, *, requantised: bool
+) -> None:
+    kernel, stride, padding = _window(random, chain.type.shape, reach)
     channels = chain.type.shape[2]
     groups = int(random.choice([g for g in range(1, channels + 1) if channels % g == 0]))
     out = groups * int(random.integers(1, 1 + max(1, 8 // groups)))
     bits = int(random.integers(1, 9))
-    chain.conv(f"conv{index}", out, kernel, bits=bits, stride=stride, padding=padding, groups=groups)
+    chain.conv(name, out, kernel, bits=bits, stride=stride, padding=padding, groups=groups)
     if requantised or random.random() < 0.5:
         per_channel = bool(random.random() < 0.5)
-        chain.requantise(f"conv{index}_q", int(random.integers(1, 9)), per_channel=per_channel)
+        chain.requantise(f"{name}_q", int(random.integers(1, 9)), per_channel=per_channel)
 
 
-def _window(random: np.random.Generator, shape: tuple[int, ...], largest: int) -> tuple[Pair, Pair, Pair]:
+def _window(random: np.random.Generator, shape: tuple[int, ...], reach: Reach) -> tuple[Pair, Pair, Pair]:
     """Kernel, stride and padding that fit the map."""
     axes = []
     for size in shape[:2]:
-        padding = int(random.integers(0, 3))
-        kernel = int(random.integers(padding + 1, max(padding + 2, min(largest, size + 2 * padding) + 1)))
+        padding = int(random.integers(0, reach.padding + 1))
+        most = min(reach.kernel, size + 2 * padding)
+        kernel = int(random.integers(padding + 1, max(padding + 2, most + 1)))
         axes.append((kernel, int(random.integers(1, 4)), padding))
     (ky, sy, py), (kx, sx, px) = axes
     return (ky, kx), (sy, sx), (py, px)

@@ -67,7 +67,7 @@ def test_a_file_can_be_edited_and_sizes_left_out(tmp_path: Path) -> None:
         ("pe = 8", "pe = 8.0", "layer 'conv2': pe must be a whole number from 1 up, not 8.0"),
         ("pe = 8\n", "", "layer 'conv2': it must have a section with pe, row_lanes, run_lanes"),
         ("run_lanes = 8", "run_lanes = 25", "layer 'conv2': run_lanes must be at most the run of 24, not 25"),
-        ("pe = 8", "pe = 8\nsimd = 8", "layer 'conv2': a key must be one of pe, row_lanes, run_lanes, pixels, "
+        ("pe = 8", "pe = 8\nsimd = 8", "'conv2': a key must be one of pe, row_lanes, run_lanes, pixels, "
          "buffer_rows, fifo_depth, not 'simd'"),
         ("pe = 8", "pe = 8\nfifo_dept = 8", "fifo_depth, not 'fifo_dept'; did you mean 'fifo_depth'"),
         ("pe = 8", "pe = 8\npixels = 2", "layer 'conv2': pixels must be 1 where a window is not read once"),
