@@ -19,6 +19,8 @@ APT := sudo apt install python3 python3-venv libpython3.11 g++ make
 stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
+# What was asked for by name; without, the benchmark measures everything.
+BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
 # cocotb reads variables of these names itself.
 unexport NET IMAGES LANES STALL WAVES
 .PHONY: help sim test test-full lint bench venv clean distclean
@@ -48,9 +50,10 @@ lint: $(READY) ## ruff and mypy
 	@echo "lint     mypy"
 	@$(PY) -m mypy
 
-bench: $(READY) ## measure NET: what each budget of lanes buys, and one budget in simulation
-	@$(PY) -m model train $(NET)
-	@$(PY) -m sim.benchmark $(NET)
+bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times, memory; what each budget buys
+	@$(foreach recipe,$(wildcard model/recipes/$(or $(BENCH),digits_w?a?).toml),\
+	    $(PY) -m model train $(basename $(notdir $(recipe))) &&) :
+	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
 venv: $(READY) ## make or repair the environment in .venv, everything pinned in constraints.txt
 

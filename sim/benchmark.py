@@ -1,99 +1,274 @@
-"""The benchmark: `python -m sim.benchmark`, which is what `make bench` runs. It prints tables and
-asserts nothing."""
+"""The benchmark: `python -m sim.benchmark`, which is what `make bench` runs. It prints tables and asserts
+nothing but equality."""
 
 import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from codegen.budget import Budget, default_lanes
 from codegen.build import build
 from codegen.cli import guarded
-from codegen.ir import UserError
+from codegen.cycles import steady_interval
+from codegen.fold import fold
+from codegen.ir import UserError, write_atomically
 from codegen.networks import Source, find_network
-from codegen.plan import Plan
-from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.plan import Plan, requantise_forms, size
+from codegen.report import Steps, tidy
+from codegen.stages import MatrixVectorStage, fuse
 
 from .ports import NO_STALL
 from .run import bench, simulate
 
-__all__ = ["main"]
+__all__ = ["Losses", "Row", "losses", "main"]
 
-BUDGETS = (16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512)
+RESULTS = Path("build/bench.json")
+EVERY: tuple[tuple[str, int], ...] = (
+    ("digits_w8a8", 80),
+    ("digits_w4a4", 80),
+    ("digits_w2a2", 80),
+    ("digits_w1a1", 80),
+    ("alexnet_w8a8", 1024),
+    ("alexnet_w8a8", 2048),
+    ("alexnet_w4a4", 1024),
+    ("vgg_small_w1a1", 1024),
+    ("vgg_small_w1a1", 2273),
+)
+CURVE = "digits_w4a4"
+BUDGETS = range(16, 513)
+UNTRAINED_IMAGES = 4  # of large networks: the last intervals between them are equal
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Where the lane-cycles between two images go; they add up to interval x lanes.
+
+    ``useful``: the network's own operations. ``rounding``: folds that do not divide their layer.
+    ``balance``: lanes of layers that are done before the slowest. ``waiting``: all lanes, where layers wait
+    for each other.
+    """
+
+    useful: int
+    rounding: int
+    balance: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one network at one budget: cycles are exact, times are those of this machine."""
+
+    network: str
+    budget: int
+    lanes: int
+    macs: int
+    images: int
+    predicted: float
+    interval: float
+    first_image: int
+    equal: bool
+    losses: Losses
+    fc_weight_bits: int
+    seconds: dict[str, float]
+    peak_bytes: dict[str, int]
+    cycles: int
+
+    @property
+    def efficiency(self) -> float:
+        """MACs / (cycles between images x lanes)."""
+        return self.macs / (self.interval * self.lanes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status."""
+    """Runs the command line and returns its exit status: 1 if any value or cycle was not equal."""
     parser = argparse.ArgumentParser(
         prog="python -m sim.benchmark",
-        description="Measure a network's accelerator: the folding that each lane budget buys, then one "
-        "budget in Verilator. Times are those of this machine at this moment; cycles are exact.",
+        description="Build, compile and simulate networks, and print what they cost and how well they use "
+        "their lanes. The interval between images is measured in the simulated hardware, over the second "
+        "half of the run. Times are those of this machine at this moment; cycles are exact. Every value and "
+        "every cycle is compared as `python -m sim` does.",
+        epilog="Example: python -m sim.benchmark alexnet_w8a8 --lanes 2048 --images 3",
     )
-    parser.add_argument("network", help="a trained recipe, a folder, or a network.safetensors file")
-    parser.add_argument("--lanes", type=int, help="budget to simulate")
-    parser.add_argument("--images", type=int, help="images to simulate (default all)")
+    parser.add_argument(
+        "network", nargs="?", help="a recipe, a folder or a network.safetensors file (default all recipes)"
+    )
+    parser.add_argument("--lanes", type=int, help="the budget (default the one that a build takes)")
+    parser.add_argument("--images", type=int, help="images to simulate (default all held out, or 4)")
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    rows: list[Row] = []
+    try:
+        with Live(_first_table(rows), console=console, refresh_per_second=1) as live:
+            for row in _rows(options):
+                rows.append(row)
+                live.update(_first_table(rows))
+    finally:
+        if rows:
+            console.print(_second_table(rows))
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(RESULTS, (json.dumps([asdict(row) for row in rows], indent=2) + "\n").encode())
+    source = find_network(options.network or CURVE)
+    if default_lanes(source.network.macs) in BUDGETS:
+        console.print(_curve(source))
+    return 0 if all(row.equal for row in rows) else 1
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Row]:
+    if options.network is None:
+        yield from (_measured(find_network(name), lanes, options.images) for name, lanes in EVERY)
+        return
     source = find_network(options.network)
-    console.print(_curve(source))
-    console.print(_measured(source, options.lanes or default_lanes(source.network.macs), options.images))
-    return 0
+    yield _measured(source, options.lanes or default_lanes(source.network.macs), options.images)
 
 
-def _curve(source: Source) -> Table:
-    table = Table(
-        "budget", "lanes used", "cycles an image", "bound MACs/lanes", "lane efficiency", "folds PE x SIMD"
+def _measured(source: Source, budget: int, count: int | None) -> Row:
+    """One budget, built in a folder of its own and compiled anew."""
+    steps = Steps(Console(stderr=True, quiet=not sys.stderr.isatty()))
+    images = source.images(count or (None if source.test_set is not None else UNTRAINED_IMAGES))
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "build"
+        with steps.step("build", f"{source.name}, {budget:,} lanes"):
+            plan = build(source, out, Budget(lanes=budget), Steps(Console(quiet=True)))
+        with steps.step("compile", "Verilator, then g++"):
+            bench(out).compile(anew=True)
+        with steps.step("simulate", f"{len(images)} images"):
+            outcome = simulate(out, plan, source, images, NO_STALL)
+    interval = steady_interval(outcome.image_ends)
+    return Row(
+        source.name,
+        budget,
+        plan.lanes,
+        plan.macs,
+        len(images),
+        outcome.prediction.cycles_per_image,
+        interval,
+        outcome.image_ends[0] + 1,
+        not (outcome.verdict.values or outcome.verdict.cycles),
+        losses(plan, round(interval)),
+        _fc_weight_bits(plan),
+        {row["name"]: row["seconds"] for row in steps.rows},
+        {row["name"]: row["peak_rss_bytes"] for row in steps.rows},
+        outcome.image_ends[-1] + 1,
     )
-    table.title = f"{source.name}: {source.network.macs:,} MACs an image, folding by budget (predicted)"
-    for budget in BUDGETS:
-        try:
-            plan = make_plan(source, Budget(lanes=budget), Steps(Console(quiet=True)))
-        except UserError as error:
-            table.add_row(str(budget), "-", "-", "-", "-", str(error))
-            continue
-        cycles = plan.cycles_per_image
-        folds = " ".join(f"{layer.fold.pe}x{layer.fold.simd}" for layer in plan.layers if layer.lanes)
-        efficiency = f"{plan.lane_efficiency(cycles):.3f}"
+
+
+def losses(plan: Plan, interval: int) -> Losses:
+    """Where the lanes of a plan spend ``interval`` cycles."""
+    lanes = [(layer.lanes, layer.timing.window.steps) for layer in plan.layers]
+    rounding = sum(count * steps for count, steps in lanes) - plan.macs
+    balance = sum(count * (plan.pace - steps) for count, steps in lanes)
+    return Losses(plan.macs, rounding, balance, plan.lanes * (interval - plan.pace))
+
+
+def _fc_weight_bits(plan: Plan) -> int:
+    """Bits of the weights that are used once an image: those of layers with a single window."""
+    stages = [layer.stage for layer in plan.layers if isinstance(layer.stage, MatrixVectorStage)]
+    once = [stage for stage in stages if stage.result.rows * stage.result.columns == 1]
+    return sum(stage.weights.codes.size * stage.weights.bits for stage in once)
+
+
+def _first_table(rows: Sequence[Row]) -> Table:
+    table = Table(title="Built, compiled and simulated")
+    for name in (
+        "network", "lanes", "cycles an image\npredicted", "\nsimulated", "lane\nefficiency", "MACs\na cycle",
+        "first image\nafter", "build\ns", "compile\ns", "simulated\ncycles/s",
+        "peak MB: build,\ncompile, simulate",
+    ):  # fmt: skip
+        table.add_column(name, justify="left" if name == "network" else "right")
+    for row in rows:
+        peaks = (f"{row.peak_bytes[step] / 1e6:,.0f}" for step in ("build", "compile", "simulate"))
         table.add_row(
-            str(budget), str(plan.lanes), f"{cycles:,g}", f"{plan.macs / plan.lanes:,.1f}", efficiency, folds
+            row.network,
+            f"{row.lanes:,}",
+            f"{tidy(row.predicted):,}",
+            f"{tidy(row.interval):,}" if row.equal else "[red]NOT EQUAL[/red]",
+            f"{row.efficiency:.3f}",
+            f"{row.macs / row.interval:,.1f}",
+            f"{row.first_image:,}",
+            f"{row.seconds['build']:.1f}",
+            f"{row.seconds['compile']:.1f}",
+            f"{row.cycles / row.seconds['simulate']:,.0f}",
+            ", ".join(peaks),
         )
     return table
 
 
-def _measured(source: Source, lanes: int, count: int | None) -> Table:
-    """One budget, built in a folder of its own, compiled anew only if this very design was never
-    compiled here."""
-    steps = Steps(Console(quiet=True))
-    images = source.images(count)
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "build"
-        plan = build(source, out, Budget(lanes=lanes), steps)
-        with steps.step("compile", ""):
-            bench(out).compile()
-        with steps.step("simulate", ""):
-            outcome = simulate(out, plan, source, images, NO_STALL)
-    return _table(source.name, plan, steps, outcome.image_ends[-1] + 1, len(images), outcome.mismatches)
-
-
-def _table(name: str, plan: Plan, steps: Steps, cycles: int, images: int, mismatches: int) -> Table:
-    table = Table("step", "seconds", "peak memory MB", "what")
-    table.title = f"{name} on {plan.lanes} lanes in Verilator: {images} images, {mismatches} mismatches"
-    rows = {row["name"]: row for row in steps.rows}
-    told = {
-        "simulate": f"{cycles:,} cycles, {cycles / rows['simulate']['seconds']:,.0f} a second, all included"
-    }
-    for step, row in rows.items():
-        table.add_row(step, f"{row['seconds']:.2f}", f"{row['peak_rss_bytes'] / 1e6:.0f}", told.get(step, ""))
+def _second_table(rows: Sequence[Row]) -> Table:
+    table = Table(title="The lower bound, and what the difference is made of, in shares of all lane-cycles")
+    for name in (
+        "network", "lanes", "bound:\nMACs / lanes", "cycles\nan image", "folds that do\nnot divide",
+        "layers faster than\nthe slowest", "layers that\nwait", "FC weights\nMbit", "FC weight bits\na cycle",
+    ):  # fmt: skip
+        table.add_column(name, justify="left" if name == "network" else "right")
+    for row in rows:
+        spent = round(row.interval) * row.lanes
+        parts = row.losses.rounding, row.losses.balance, row.losses.waiting
+        table.add_row(
+            row.network,
+            f"{row.lanes:,}",
+            f"{row.macs / row.lanes:,.1f}",
+            f"{tidy(row.interval):,}",
+            *(f"{100 * part / spent:.2f} %" for part in parts),
+            f"{row.fc_weight_bits / 1e6:,.2f}",
+            f"{row.fc_weight_bits / row.interval:,.1f}",
+        )
+    table.caption = (
+        "Weights lie in ROM beside their lanes, all read at once, so their bandwidth is no bound; from one "
+        "external memory of B bits a cycle an image would take at least FC weights / B cycles."
+    )
     return table
+
+
+def _curve(source: Source) -> Table:
+    """What each budget buys, as the cycle model says; budgets with the same folds in one row."""
+    table = Table(title=f"{source.name}: what each budget of lanes buys (predicted)")
+    for name in ("budget", "lanes", "cycles an image", "bound MACs/lanes", "lane efficiency", "PE x SIMD"):
+        table.add_column(name, justify="left" if name in ("budget", "PE x SIMD") else "right")
+    good = 0
+    for first, last, plan in _plans(source):
+        cycles = plan.cycles_per_image
+        efficiency = plan.lane_efficiency(cycles)
+        good += (last - first + 1) * (efficiency >= 0.95)
+        folds = [(layer.fold.pe, layer.fold.simd, layer.fold.pixels) for layer in plan.layers if layer.lanes]
+        table.add_row(
+            f"{first}" if first == last else f"{first}-{last}",
+            f"{plan.lanes:,}",
+            f"{tidy(cycles):,}",
+            f"{plan.macs / plan.lanes:,.1f}",
+            f"{efficiency:.3f}",
+            " ".join(f"{pe}x{simd}" + f"x{pixels}" * (pixels > 1) for pe, simd, pixels in folds),
+        )
+    table.caption = f"at least 0.95 at {good} of {len(BUDGETS)} budgets"
+    return table
+
+
+def _plans(source: Source) -> Iterator[tuple[int, int, Plan]]:
+    """(first budget, last budget, plan) for each run of budgets with the same folds."""
+    stages = fuse(source.network)
+    forms = requantise_forms(stages)
+    budgets: list[int] = []
+    before = None
+    for budget in [*BUDGETS, None]:
+        try:
+            folds = None if budget is None else fold(stages, budget)
+        except UserError:
+            continue  # fewer lanes than layers
+        if folds != before and before is not None:
+            yield budgets[0], budgets[-1], size(source.network, stages, before, forms)
+            budgets = []
+        before = folds
+        budgets += [] if budget is None else [budget]
 
 
 if __name__ == "__main__":

@@ -112,9 +112,7 @@ def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
     return [*{row["name"]: row for row in [*earlier, *now]}.values()]
 
 
-def _show(
-    console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None
-) -> None:
+def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None) -> None:
     for difference in outcome.verdict.values:
         console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
     for difference in outcome.verdict.cycles:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ class VerilatorBench:
     folder: Path
     waves: bool = False
 
-    def compile(self) -> Path:
-        """The compiled model; made only if none of this content is there."""
+    def compile(self, *, anew: bool = False) -> Path:
+        """The compiled model; made only if none of this content is there, or if it shall be made ``anew``."""
         harness = harness_text(self.top, self.ports)
         options = [*_OPTIONS, *([wave_option()] if self.waves else [])]
         digest = hashlib.sha256(
@@ -85,6 +86,8 @@ class VerilatorBench:
             ).encode()
         ).hexdigest()
         directory = CACHE / f"{self.top}-{digest[:16]}"
+        if anew:
+            shutil.rmtree(directory, ignore_errors=True)
         if not (directory / TOP).exists():
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "bench.sv").write_text(harness)
