@@ -60,7 +60,8 @@ class Verdict:
 class VerilatorBench:
     """A ``Bench`` around the module ``top`` of ``sources``, whose ROM files lie below ``folder``.
 
-    What a run reads and writes lies in ``folder/sim``. ``waves`` writes ``folder/dump.fst``, or
+    What a run reads and writes lies in ``folder/sim``. ``flags`` of the C++ compiler: where compiling takes
+    longer than running, ``-O0`` is faster. ``waves`` writes ``folder/dump.fst``, or
     ``dump.vcd`` (``wave_option``), ten times slower.
     """
 
@@ -69,6 +70,7 @@ class VerilatorBench:
     ports: tuple[StreamPort, ...]
     folder: Path
     waves: bool = False
+    flags: tuple[str, ...] = _FLAGS
 
     def compile(self, *, anew: bool = False) -> Path:
         """The compiled model; made only if none of this content is there, or if it shall be made ``anew``."""
@@ -79,7 +81,7 @@ class VerilatorBench:
                 [
                     harness,
                     options,
-                    _FLAGS,
+                    self.flags,
                     BENCH_SOURCE.read_bytes(),
                     *(source.read_bytes() for source in self.sources),
                 ]
@@ -93,7 +95,7 @@ class VerilatorBench:
             (directory / "bench.sv").write_text(harness)
             (directory / "visible.vlt").write_text(visible_signals())
             sources = [directory / "visible.vlt", BENCH_SOURCE, directory / "bench.sv", *self.sources]
-            verilate(sources, TOP, directory, options=options, flags=_FLAGS)
+            verilate(sources, TOP, directory, options=options, flags=self.flags)
         return directory
 
     def run(

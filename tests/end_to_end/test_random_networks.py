@@ -131,7 +131,8 @@ def bench_around(cases: Sequence[Case], folder: Path) -> VerilatorBench:
     design = Several(cases)
     (folder / f"{TOP}.v").write_text(verilog_text(design, TOP))
     (folder / ROM_FILE).write_text(ROM_SOURCE)
-    return VerilatorBench(TOP, (folder / f"{TOP}.v", folder / ROM_FILE), tuple(stream_ports(design)), folder)
+    sources = folder / f"{TOP}.v", folder / ROM_FILE
+    return VerilatorBench(TOP, sources, tuple(stream_ports(design)), folder, flags=("-O0",))
 
 
 def run(bench: VerilatorBench, cases: Sequence[Case], stall: Stall) -> Verdict:

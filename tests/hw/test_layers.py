@@ -31,6 +31,7 @@ def test_convolution_is_golden_whoever_stalls(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", seeds(12, 120))
 def test_neighbouring_pixels_at_once_are_golden_and_in_time(seed: int) -> None:
+    """Law: Neighbouring pixels share their weights."""
     draw = Draw(seed, {})
     pixels, stride, out = draw.whole(2, 4), draw.pair(1, 3), draw.whole(1, 3)
     kernel = draw.whole(pixels, 5), draw.whole(1, 4)
