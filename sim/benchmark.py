@@ -110,8 +110,9 @@ def _run(options: argparse.Namespace) -> int:
     rows: list[Row] = []
     try:
         with Live(_first_table(rows), console=console, refresh_per_second=1) as live:
-            for row in _rows(options):
-                rows.append(row)
+            for name, lanes in _jobs(options):
+                live.update(_first_table(rows, f"now {name}, {lanes or 'default'} lanes"))
+                rows.append(_measured(find_network(name), lanes, options.images))
                 live.update(_first_table(rows))
     finally:
         if rows:
@@ -124,17 +125,15 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if all(row.equal for row in rows) else 1
 
 
-def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    if options.network is None:
-        yield from (_measured(find_network(name), lanes, options.images) for name, lanes in EVERY)
-        return
-    source = find_network(options.network)
-    yield _measured(source, options.lanes or default_lanes(source.network.macs), options.images)
+def _jobs(options: argparse.Namespace) -> Sequence[tuple[str, int | None]]:
+    """Networks and their budgets."""
+    return EVERY if options.network is None else [(options.network, options.lanes)]
 
 
-def _measured(source: Source, budget: int, count: int | None) -> Row:
+def _measured(source: Source, lanes: int | None, count: int | None) -> Row:
     """One budget, built in a folder of its own and compiled anew."""
-    steps = Steps(Console(stderr=True, quiet=not sys.stderr.isatty()))
+    budget = lanes or default_lanes(source.network.macs)
+    steps = Steps(Console(stderr=True, quiet=sys.stdout.isatty()))  # there the table itself is live
     images = source.images(count or (None if source.test_set is not None else UNTRAINED_IMAGES))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "build"
@@ -178,8 +177,8 @@ def _fc_weight_bits(plan: Plan) -> int:
     return sum(stage.weights.codes.size * stage.weights.bits for stage in once)
 
 
-def _first_table(rows: Sequence[Row]) -> Table:
-    table = Table(title="Built, compiled and simulated")
+def _first_table(rows: Sequence[Row], caption: str | None = None) -> Table:
+    table = Table(title="Built, compiled and simulated", caption=caption)
     for name in (
         "network", "lanes", "cycles an image\npredicted", "\nsimulated", "lane\nefficiency", "MACs\na cycle",
         "first image\nafter", "build\ns", "compile\ns", "simulated\ncycles/s",
