@@ -6,7 +6,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -112,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
         with Live(_first_table(rows), console=console, refresh_per_second=1) as live:
             for name, lanes in _jobs(options):
                 live.update(_first_table(rows, f"now {name}, {lanes or 'default'} lanes"))
-                rows.append(_measured(find_network(name), lanes, options.images))
+                rows.append(_apart(name, lanes, options.images))
                 live.update(_first_table(rows))
     finally:
         if rows:
@@ -130,8 +132,15 @@ def _jobs(options: argparse.Namespace) -> Sequence[tuple[str, int | None]]:
     return EVERY if options.network is None else [(options.network, options.lanes)]
 
 
-def _measured(source: Source, lanes: int | None, count: int | None) -> Row:
+def _apart(name: str, lanes: int | None, count: int | None) -> Row:
+    """A row measured in a process of its own, so that its peaks of memory are not those of an earlier one."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, name, lanes, count).result()
+
+
+def _measured(name: str, lanes: int | None, count: int | None) -> Row:
     """One budget, built in a folder of its own and compiled anew."""
+    source = find_network(name)
     budget = lanes or default_lanes(source.network.macs)
     steps = Steps(Console(stderr=True, quiet=sys.stdout.isatty()))  # there the table itself is live
     images = source.images(count or (None if source.test_set is not None else UNTRAINED_IMAGES))
