@@ -149,7 +149,8 @@ def test_ctrl_c_ends_with_one_line_and_no_file(
 def test_a_real_ctrl_c_in_the_middle_of_training(recipe: str, tmp_path: Path) -> None:
     text = Path(recipe).read_text()
     Path(recipe).write_text(text.replace("schedule = { epochs = 1,", "schedule = { epochs = 10000,", 1))
-    code = "import sys; from model.cli import main; sys.exit(main(sys.argv[1:]))"
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background jobs ignore it
+    code = f"import signal, sys; from model.cli import main; {heard}; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "train", recipe]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
