@@ -29,7 +29,7 @@ def test_lanes_are_used_close_to_the_limit(name: str, lanes: int) -> None:
     ("name", "arguments", "values"),
     [
         ("alexnet_w8a8", ["--images", "3"], 2_199_099),
-        ("alexnet_w4a4", ["--images", "1"], 733_033),
+        ("alexnet_w4a4", ["--images", "2"], 1_466_066),
         ("vgg_small_w1a1", ["--images", "8", "--stall", "0.2"], 4_153_432),
         ("vgg_small_w1a1", ["--images", "3", "--lanes", "2273"], 1_557_537),
     ],
