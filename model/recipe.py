@@ -6,18 +6,31 @@ import dataclasses
 import difflib
 import enum
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from codegen.ir import UserError
 
 
-class Network(enum.Enum):
+class Architecture(enum.Enum):
     """The networks that can be trained (`model.networks.topology` builds them)."""
 
     DIGITS = "digits"
+    LENET = "lenet"
+    VGG_SMALL = "vgg_small"
+    ALEXNET = "alexnet"
+    RESNET18 = "resnet18"
+
+
+class Source(enum.Enum):
+    """Where images come from (`model.data.read` reads them)."""
+
+    DIGITS = "digits"
+    CIFAR10 = "cifar10"
+    IMAGES = "images"
 
 
 class Scale(enum.Enum):
@@ -27,11 +40,34 @@ class Scale(enum.Enum):
     CHANNEL = "channel"
 
 
+class Start(enum.Enum):
+    """What a layer of the student starts from: the teacher's weights and scales by least squares, or chance."""
+
+    LEAST_SQUARES = "least_squares"
+    RANDOM = "random"
+
+
+class Method(enum.Enum):
+    """How the student learns: layer after layer, all layers at once each from its own target, or as a whole
+    from the labels alone."""
+
+    PROGRESSIVE = "progressive"
+    TOGETHER = "together"
+    END_TO_END = "end_to_end"
+
+
 class Target(enum.Enum):
     """What the student imitates: the teacher's clipped activations before or after their quantiser."""
 
     CLIPPED = "clipped"
     QUANTISED = "quantised"
+
+
+class Feed(enum.Enum):
+    """What feeds the layer that learns: the student's own frozen layers, or the teacher's."""
+
+    STUDENT = "student"
+    TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
@@ -47,27 +83,56 @@ Epochs = Annotated[int, Range(0, 10_000)]
 
 
 @dataclass(frozen=True)
+class Network:
+    """An architecture; `width` multiplies its channels but for image and classes, `size` is the side of its
+    images in pixels (left out: what the architecture was made for)."""
+
+    name: Architecture
+    classes: Annotated[int, Range(2, 65_536)] = 10
+    width: Annotated[float, Range(1 / 64, 4)] = 1.0
+    size: Annotated[int, Range(4, 1024)] | None = None
+
+
+@dataclass(frozen=True)
+class LayerBits:
+    """Widths in bits of one layer; left out: what the network has."""
+
+    weights: Width | None = None
+    activations: Width | None = None
+
+
+@dataclass(frozen=True)
 class Bits:
-    """Widths in bits: weights, weights of the first and last layer, activations, image codes."""
+    """Widths in bits: weights, weights of the first and last layer, activations, image codes.
+
+    `layers` gives some layers, by name, widths of their own.
+    """
 
     weights: Width
     edge_weights: Width
     activations: Width
-    input: Width
+    input: Width = 8
+    layers: dict[str, LayerBits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Data:
-    """Training images kept aside for watching (`validation`), and random jitter of the others.
+    """Images, those kept aside from training to watch (`validation`), and random changes of the others.
 
-    `shift` is in pixels, `rotate` in degrees, `zoom` a share: each image is moved, turned and scaled by
-    random amounts up to these, either way.
+    Pictures are scaled to `side` pixels (left out: the network's size) and then cut to the network's
+    size: in training anywhere, up to `crop` pixels over the edge, else in the middle. `shift` is in pixels,
+    `rotate` in degrees, `zoom` a share: each image is moved, turned and scaled by random amounts up to these,
+    either way; `flip` mirrors half of them, left to right.
     """
 
+    source: Source
     validation: Annotated[int, Range(1, 1_000_000)]
-    shift: Annotated[float, Range(0, 8)]
-    rotate: Annotated[float, Range(0, 45)]
-    zoom: Annotated[float, Range(0, 0.5)]
+    side: Annotated[int, Range(4, 1024)] | None = None
+    crop: Annotated[int, Range(0, 64)] = 0
+    flip: bool = False
+    shift: Annotated[float, Range(0, 8)] = 0.0
+    rotate: Annotated[float, Range(0, 45)] = 0.0
+    zoom: Annotated[float, Range(0, 0.5)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,12 +154,22 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Student:
-    """The integer student: what an (alpha, beta) serves, fraction bits of alpha, schedule of each layer."""
+    """The integer student: what an (alpha, beta) serves, fraction bits of alpha, and how it learns.
+
+    `schedule` is that of each layer, or of the whole where all learn at once. `offset` = false holds beta at
+    0. `suffix` is the weight of a second loss: that of the teacher's logits when its remaining layers go on
+    from what the layer gives.
+    """
 
     scale: Scale
     fraction: Annotated[int, Range(0, 24)]
-    target: Target
     schedule: Schedule
+    offset: bool = True
+    start: Start = Start.LEAST_SQUARES
+    method: Method = Method.PROGRESSIVE
+    target: Target = Target.QUANTISED
+    feed: Feed = Feed.STUDENT
+    suffix: Annotated[float, Range(0, 100)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,19 +234,35 @@ def canonical(recipe: Recipe) -> dict[str, Any]:
 
 
 def _read_table(kind: type[Any], table: Any, where: str, prefix: str) -> Any:
-    if not isinstance(table, dict):
-        raise UserError(f"{where}{prefix.rstrip('.')} must be a table of keys, not {table!r}")
+    _check_table(table, where, prefix)
     hints = get_type_hints(kind, include_extras=True)
+    needed = {field.name for field in dataclasses.fields(kind) if _is_needed(field)}
     for key in table:
         if key not in hints:
             raise UserError(f"{where}unknown key '{prefix}{key}'" + _suggestion(key, list(hints)))
     for key in hints:
-        if key not in table:
+        if key in needed and key not in table:
             raise UserError(f"{where}key '{prefix}{key}' is missing; add it")
-    return kind(**{key: _read_value(hint, table[key], where, prefix + key) for key, hint in hints.items()})
+    return kind(**{key: _read_value(hints[key], value, where, prefix + key) for key, value in table.items()})
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _check_table(table: Any, where: str, prefix: str) -> None:
+    if not isinstance(table, dict):
+        raise UserError(f"{where}{prefix.rstrip('.')} must be a table of keys, not {table!r}")
 
 
 def _read_value(hint: Any, value: Any, where: str, key: str) -> Any:
+    if get_origin(hint) is UnionType or get_origin(hint) is Union:  # what may be left out
+        hint = get_args(hint)[0]
+    if get_origin(hint) is dict:
+        _check_table(value, where, key + ".")
+        return {
+            name: _read_value(get_args(hint)[1], one, where, f"{key}.{name}") for name, one in value.items()
+        }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _read_table(hint, value, where, key + ".")
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -179,15 +270,16 @@ def _read_value(hint: Any, value: Any, where: str, key: str) -> Any:
     if get_origin(hint) is Annotated:
         kind, bounds = get_args(hint)
         return _read_number(kind, bounds, value, where, key)
-    if not isinstance(value, str):
-        raise UserError(f"{where}{key} must be a text in quotes, not {value!r}")
+    if not isinstance(value, hint):
+        expected = {bool: "true or false", str: "a text in quotes"}[hint]
+        raise UserError(f"{where}{key} must be {expected}, not {value!r}")
     return value
 
 
 def _read_choice(kind: type[enum.Enum], value: Any, where: str, key: str) -> enum.Enum:
     choices = [str(member.value) for member in kind]
     if value not in choices:
-        allowed = " or ".join(f"'{choice}'" for choice in choices)
+        allowed = ", ".join(f"'{choice}'" for choice in choices[:-1]) + f" or '{choices[-1]}'"
         raise UserError(f"{where}{key} must be {allowed}, not {value!r}" + _suggestion(str(value), choices))
     return kind(value)
 
