@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "interrupted; no file is left half written, run the same command to start again", file=sys.stderr
+            "interrupted; no file is left half written. The same command with --resume goes on from the last "
+            "whole epoch, without it starts again",
+            file=sys.stderr,
         )
         return 130
 
@@ -72,9 +75,13 @@ Train a recipe in four steps and write the integer network.
   student   the same layers in integers, no batch norm; imitates the teacher layer by layer
   export    the student as one file of integers, checked equal to it on every test image
 
-It writes network.safetensors (the integer network), test.safetensors (the held-out images as codes, with
-labels), metrics.jsonl (one line an epoch), curves.png and run.json. A run that is there already, with the
-same recipe, seed, data and code, is not repeated. The same seed gives the same bytes on the same machine.""",
+It writes network.safetensors (the integer network), test.safetensors (held-out images as codes, with labels),
+teacher.safetensors, metrics.jsonl (one line an epoch), curves.png and run.json. A run that is there already,
+with the same recipe, seed, data and code, is not repeated. The same seed gives the same bytes on the same
+machine. After every epoch there is a checkpoint: a run that was stopped in whatever way goes on with --resume,
+and ends in the same bytes.
+
+Several processes, on one host or more, share the batches:  torchrun --nproc-per-node 2 -m model train RECIPE""",
         epilog="Next: python -m codegen build RECIPE",
     )
     parser.add_argument("recipe", help="a name that `list` shows, or your own file ending in .toml")
@@ -91,8 +98,22 @@ same recipe, seed, data and code, is not repeated. The same seed gives the same 
         "--data",
         type=Path,
         metavar="DIR",
-        help="the folder of the data set; the digits are digits.csv.gz, as scikit-learn ships them "
-        "(default: its installed copy)",
+        help="the folder of the data set: CIFAR-10 as its authors ship it, or pictures as train/<class>/*.jpg "
+        "and test/<class>/*.jpg; the digits need none (scikit-learn's copy)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run was stopped")
+    parser.add_argument(
+        "--teacher", type=Path, metavar="FILE", help="learn from the teacher.safetensors of an earlier run"
+    )
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="where to train (default %(default)s)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=os.cpu_count(),
+        metavar="N",
+        help="of the CPU; bytes may differ with another number (default: all, here %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="train even if the same run is there already")
     parser.set_defaults(run=_train)
@@ -123,41 +144,50 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
+    return int(text)
+
+
 def _train(options: argparse.Namespace) -> int:
     recipe = recipes.load(options.recipe)
     folder: Path = options.out or RUNS / recipe.name
-    digest = folders.run_digest(recipe, options.seed, options.data)
+    digest = folders.run_digest(recipe, options.seed, options.data, options.teacher)
     if not options.force and folders.is_finished(folder, digest):
         _say(
             f"{folder} is up to date: same recipe, seed {options.seed}, data and code (--force trains again)"
         )
         return 0
-    folders.check_writable(folder)
-    from model.run import train
+    folders.make(folder)
+    from model.run import Settings, train
 
-    journal = Journal(Console(stderr=True))
-    outcome = train(recipe, options.seed, options.data, journal)
-    _write(folder, digest, recipe, options.seed, outcome, journal)
-    for layer in outcome.health:
-        for warning in layer.warnings():
-            print(f"warning: {warning}", file=sys.stderr)
+    settings = Settings(folder, options.resume, options.device, options.threads, options.teacher)
+    journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
+    outcome = train(recipe, options.seed, options.data, journal, settings, digest)
+    if outcome is None:  # the first process tells the rest
+        return 0
+    finish(folder, digest, recipe, options.seed, outcome, journal)
     Console().print(_score_table(f"{recipe.name}, seed {options.seed}", outcome))
-    _say(f"{outcome.seconds:.0f} s; written to {folder}")
+    _say(f"{sum(outcome.seconds.values()):.0f} s; written to {folder}")
     return 0
 
 
-def _write(
+def finish(
     folder: Path, digest: str, recipe: recipes.Recipe, seed: int, outcome: Outcome, journal: Journal
 ) -> None:
+    """Write what a finished run leaves, run.json last, and take its checkpoint away."""
+    from model.checkpoint import Checkpoint
     from model.curves import draw
+    from model.run import save_teacher
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"'{folder}' must be a folder that can be made, but: {error.strerror}") from error
+    for layer in outcome.health:
+        for warning in layer.warnings():
+            journal.warn(warning)
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in journal.records)
     write_atomically(folder / folders.METRICS, lines.encode())
     write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
+    write_atomically(folder / folders.TEACHER, save_teacher(outcome))
     save_test_set(outcome.test_set, folder / folders.TEST_SET)
     save(outcome.network, folder / folders.NETWORK)
     folders.finish(
@@ -168,10 +198,12 @@ def _write(
             "digest": digest,
             "correct": asdict(outcome.score),
             "layers": [asdict(layer) for layer in outcome.health],
-            "seconds": round(outcome.seconds, 1),
+            "warnings": journal.warnings,
+            "seconds": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         },
     )
+    Checkpoint(folder).remove()
 
 
 def _score_table(title: str, outcome: Outcome) -> Table:

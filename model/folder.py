@@ -11,27 +11,42 @@ from pathlib import Path
 from typing import Any
 
 from codegen.ir import UserError, load, write_atomically
-from model.data import digits_fingerprint
+from model.data import fingerprint
+from model.networks import image_shape
 from model.recipe import Recipe, canonical
 
-NETWORK, TEST_SET, METRICS, CURVES, RUN = (
+NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN = (
     "network.safetensors",
     "test.safetensors",
+    "teacher.safetensors",
     "metrics.jsonl",
     "curves.png",
     "run.json",
 )
 
 
-def run_digest(recipe: Recipe, seed: int, data: Path | None) -> str:
-    """SHA-256 over what decides a run's result: recipe, seed, data, this package's code, torch's version."""
+def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | None) -> str:
+    """SHA-256 over what decides a run's result: recipe, seed, data, a given teacher, this package's code,
+    torch's version. Raises UserError for data or a teacher that cannot be read."""
     package = Path(__file__).parent
     code = {
         path.relative_to(package).as_posix(): path.read_text("utf-8")
         for path in sorted(package.rglob("*.py"))
     }
-    parts = [canonical(recipe), seed, digits_fingerprint(data), code, metadata.version("torch")]
+    side = recipe.data.side or image_shape(recipe.network)[0]
+    taught = None if teacher is None else _file_digest(teacher)
+    parts = [
+        canonical(recipe), seed, fingerprint(recipe.data, side, data), taught, code, metadata.version("torch"),
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"'{path}' must be a file that can be read, but: {error.strerror}") from error
 
 
 def is_finished(folder: Path, digest: str) -> bool:
@@ -46,16 +61,20 @@ def is_finished(folder: Path, digest: str) -> bool:
 
 def finish(folder: Path, run: Mapping[str, Any]) -> None:
     """Write run.json: `run` and the digests of the other files, which are there; the run is then finished."""
-    files = _hashes(folder, (NETWORK, TEST_SET, METRICS, CURVES))
+    files = _hashes(folder, (NETWORK, TEST_SET, TEACHER, METRICS, CURVES))
     write_atomically(folder / RUN, (json.dumps({**run, "files": files}, indent=2) + "\n").encode())
 
 
-def check_writable(folder: Path) -> None:
-    """Raise UserError now rather than after the training if `folder` cannot be made or written to."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+def make(folder: Path) -> None:
+    """Make the folder; raises UserError if it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
         raise UserError(f"--out must be a folder that can be written to, not '{folder}'; name another one")
 
 
 def _hashes(folder: Path, names: Any) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    return {name: _file_digest(folder / name) for name in names}

@@ -1,4 +1,4 @@
-"""Has a layer collapsed? Shares of zero and of saturated codes after every requantisation."""
+"""Has a layer collapsed? Shares of zero and of saturated codes after every quantiser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from codegen.ir import IntegerNetwork, Requantise
 
 COLLAPSED = 0.95
+MOST_LOST = 0.05  # of all images: what a layer may cost before it is named
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class LayerHealth:
     channels: int
     constant_channels: int
 
-    def warnings(self) -> list[str]:
-        """What is wrong with the layer, each a sentence that names it; empty for a healthy one."""
+    def collapse(self) -> list[str]:
+        """Whether nearly all codes are the same end of the range, as a sentence that names the layer."""
         found = []
         if self.zero >= COLLAPSED:
             found.append(f"layer {self.layer} is dead: {self.zero:.1%} of its codes are 0")
@@ -31,6 +32,11 @@ class LayerHealth:
             found.append(
                 f"layer {self.layer} is saturated: {self.saturated:.1%} of its codes are the highest one"
             )
+        return found
+
+    def warnings(self) -> list[str]:
+        """All that is wrong with the layer, each a sentence that names it; empty for a healthy one."""
+        found = self.collapse()
         if self.constant_channels:
             found.append(
                 f"layer {self.layer} has {self.constant_channels} of {self.channels} channels that give "
@@ -39,17 +45,18 @@ class LayerHealth:
         return found
 
 
-def examine(network: IntegerNetwork, images: NDArray[np.uint8]) -> list[LayerHealth]:
+def examine(network: IntegerNetwork, codes: NDArray[np.uint8]) -> list[LayerHealth]:
     """The health of every requantised layer on images (N, H, W, C) of codes."""
-    trace = network.trace(images)
+    trace = network.trace(codes)
     return [
-        _layer_health(node.name, trace[node.name], node.op.bits)
+        health(node.name, trace[node.name], node.op.bits)
         for node in network.nodes
         if isinstance(node.op, Requantise)
     ]
 
 
-def _layer_health(name: str, codes: NDArray[np.int64], bits: int) -> LayerHealth:
+def health(name: str, codes: NDArray[np.integer], bits: int) -> LayerHealth:
+    """The health of a layer that gave these codes (.., C) of so many bits."""
     columns = codes.reshape(-1, codes.shape[-1])
     constant = int((columns.min(0) == columns.max(0)).sum())
     return LayerHealth(

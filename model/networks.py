@@ -2,69 +2,291 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from model.recipe import Bits, Network
+from codegen.ir import UserError
+from model.recipe import Architecture, Bits, LayerBits, Network
 
 
 @dataclass(frozen=True)
-class ConvLayer:
-    """A square convolution, its quantised activation, then max pooling by `pool` where that is above 1.
+class Pool:
+    """Max pooling. It commutes with a monotone quantiser, so it stands behind it: hardware pools codes."""
 
-    Max pooling commutes with a monotone quantiser, so it stands after it: the hardware pools codes, not sums.
-    """
-
-    name: str
-    inputs: int
-    outputs: int
     kernel: int
-    padding: int
-    weight_bits: int
-    input_bits: int
-    activation_bits: int
-    pool: int
+    stride: int
+    padding: int = 0
 
 
 @dataclass(frozen=True)
-class LinearLayer:
-    """The classifier: fully connected, no bias, its raw integer sums are the logits."""
+class Layer:
+    """What every layer with weights has; without `activation_bits` its sums are the logits."""
 
     name: str
     inputs: int
     outputs: int
     weight_bits: int
     input_bits: int
+    activation_bits: int | None
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """The shape of its weights, output channels first."""
+        return self.outputs, self.inputs
+
+    @property
+    def fan_in(self) -> int:
+        """How many products one sum has."""
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """Fully connected; a feature map in front of it is flattened as (H, W, C)."""
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
+    """A square convolution, its quantised activation, then max pooling if any."""
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    pool: Pool | None = None
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return self.outputs, self.inputs, self.kernel, self.kernel
+
+    @property
+    def fan_in(self) -> int:
+        return self.inputs * self.kernel**2
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Two chains that read the same codes (an empty `shortcut` gives them on); their codes are added, and
+    the sum is cut off at the highest code."""
+
+    name: str
+    main: tuple[Conv, ...]
+    shortcut: tuple[Conv, ...]
+
+    @property
+    def bits(self) -> int:
+        """Width of its codes."""
+        bits = self.main[-1].activation_bits
+        assert bits is not None, "only a classifier has no activation"
+        return bits
+
+
+@dataclass(frozen=True)
+class GlobalAverage:
+    """Mean over the whole square map of `side` pixels, rounded to a code."""
+
+    name: str
+    side: int
+
+
+Part = Conv | Linear | Residual | GlobalAverage
 
 
 @dataclass(frozen=True)
 class Topology:
-    """Convolutions in a chain and a classifier, for images (H, W, C) of `input_bits`-bit codes."""
+    """Parts in a chain, for images (H, W, C) of `input_bits`-bit codes; the last part is the classifier."""
 
     image: tuple[int, int, int]
     input_bits: int
-    hidden: tuple[ConvLayer, ...]
-    classifier: LinearLayer
+    parts: tuple[Part, ...]
 
     @property
-    def names(self) -> list[str]:
-        """The names of all layers with weights, first to last."""
-        return [*(layer.name for layer in self.hidden), self.classifier.name]
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers with weights, in the order of computing; the last is the classifier."""
+        return tuple(_layers(self.parts))
+
+
+def _layers(parts: Sequence[Part]) -> Iterator[Layer]:
+    for part in parts:
+        if isinstance(part, Residual):
+            yield from (*part.main, *part.shortcut)
+        elif isinstance(part, Layer):
+            yield part
 
 
 def topology(network: Network, bits: Bits) -> Topology:
-    """The topology of a network at these widths; the first and the last layer take `bits.edge_weights`."""
-    return {Network.DIGITS: _digits}[network](bits)
+    """The topology of a network at these widths.
+
+    The first and the last layer have `bits.edge_weights`, unless `bits.layers` says otherwise. Raises UserError
+    for a layer in `bits.layers` that the network does not have, and an image too small for its layers.
+    """
+    draw, size, channels = _ARCHITECTURES[network.name]
+    builder = _Builder(network, bits, network.size or size, channels)
+    image = (builder.size, builder.size, channels)
+    draw(builder)
+    result = Topology(image, bits.input, tuple(builder.parts))
+    _check_names(bits.layers, [layer.name for layer in result.layers])
+    return result
 
 
-def _digits(bits: Bits) -> Topology:
-    """A small CNN for 8x8 digits, 21,664 MACs: two 3x3 convolutions without padding, pool 2, FC 64 -> 10."""
-    a = bits.activations
-    return Topology(
-        (8, 8, 1),
-        bits.input,
-        (
-            ConvLayer("conv1", 1, 8, 3, 0, bits.edge_weights, bits.input, a, pool=1),  # 8x8 -> 6x6
-            ConvLayer("conv2", 8, 16, 3, 0, bits.weights, a, a, pool=2),  # 6x6 -> 4x4 -> 2x2
-        ),
-        LinearLayer("fc", 64, 10, bits.edge_weights, a),
-    )
+def image_shape(network: Network) -> tuple[int, int, int]:
+    """(H, W, C) of the network's images."""
+    _, size, channels = _ARCHITECTURES[network.name]
+    return network.size or size, network.size or size, channels
+
+
+def _check_names(layers: dict[str, LayerBits], known: list[str]) -> None:
+    for name in layers:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"bits.layers must name layers of {', '.join(known)}, not '{name}'{hint}")
+
+
+class _Builder:
+    """Adds parts one after another, and knows what the next one reads."""
+
+    def __init__(self, network: Network, bits: Bits, size: int, channels: int) -> None:
+        self.network, self.bits, self.size, self.channels = network, bits, size, channels
+        self.code_bits = bits.input
+        self.parts: list[Part] = []
+
+    def wide(self, channels: int) -> int:
+        return max(1, round(channels * self.network.width))
+
+    def conv(
+        self,
+        name: str,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        pool: Pool | None = None,
+    ) -> None:
+        self.parts.append(self.convolution(name, outputs, kernel, stride, padding, pool))
+
+    def convolution(
+        self,
+        name: str,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        pool: Pool | None = None,
+    ) -> Conv:
+        """A convolution of `outputs` channels times the width, which the next one reads."""
+        widths = (*self._widths(name, edge=not self.parts), self._activations(name))
+        conv = Conv(name, self.channels, self.wide(outputs), *widths, kernel, stride, padding, pool)
+        self.size = self._after(name, kernel, stride, padding)
+        if pool is not None:
+            self.size = self._after(f"the pooling behind {name}", pool.kernel, pool.stride, pool.padding)
+        self.channels, self.code_bits = conv.outputs, self._activations(name)
+        return conv
+
+    def hidden(self, name: str, outputs: int) -> None:
+        self._linear(name, self.wide(outputs), last=False)
+
+    def classifier(self, name: str) -> None:
+        self._linear(name, self.network.classes, last=True)
+
+    def residual(self, name: str, outputs: int, stride: int) -> None:
+        """Two 3x3 convolutions beside the identity, or beside a 1x1 convolution where the shape changes."""
+        size, channels, bits = self.size, self.channels, self.code_bits
+        first = self.convolution(f"{name}_conv1", outputs, 3, stride, 1)
+        second = self.convolution(f"{name}_conv2", outputs, 3, 1, 1)
+        shortcut: tuple[Conv, ...] = ()
+        if stride > 1 or channels != second.outputs or bits != second.activation_bits:
+            self.size, self.channels, self.code_bits = size, channels, bits
+            shortcut = (self.convolution(f"{name}_shortcut", outputs, 1, stride),)
+            if shortcut[0].activation_bits != second.activation_bits:
+                raise UserError(
+                    f"bits.layers must give {second.name} and {shortcut[0].name} the same activations, which "
+                    f"are added, not {second.activation_bits} and {shortcut[0].activation_bits} bits"
+                )
+        self.parts.append(Residual(name, (first, second), shortcut))
+
+    def global_average(self, name: str) -> None:
+        self.parts.append(GlobalAverage(name, self.size))
+        self.size = 1
+
+    def _linear(self, name: str, outputs: int, last: bool) -> None:
+        inputs, activations = self.size**2 * self.channels, self._activations(name)
+        widths = (*self._widths(name, edge=last), None if last else activations)
+        self.parts.append(Linear(name, inputs, outputs, *widths))
+        self.size, self.channels, self.code_bits = 1, outputs, activations
+
+    def _widths(self, name: str, edge: bool) -> tuple[int, int]:
+        """Bits of a layer's weights and of the codes that it reads; `edge`: it is the first or the last."""
+        own = self.bits.layers.get(name, LayerBits()).weights
+        return own or (self.bits.edge_weights if edge else self.bits.weights), self.code_bits
+
+    def _activations(self, name: str) -> int:
+        return self.bits.layers.get(name, LayerBits()).activations or self.bits.activations
+
+    def _after(self, what: str, kernel: int, stride: int, padding: int) -> int:
+        size = (self.size + 2 * padding - kernel) // stride + 1
+        if size < 1:
+            raise UserError(
+                f"network.size must leave {what} at least {kernel - 2 * padding} pixels, not {self.size}; "
+                f"take larger images"
+            )
+        return size
+
+
+def _digits(net: _Builder) -> None:
+    """A small CNN for 8x8 digits, 21,664 MACs."""
+    net.conv("conv1", 8, 3)  # 8x8 -> 6x6
+    net.conv("conv2", 16, 3, pool=Pool(2, 2))  # 6x6 -> 4x4 -> 2x2
+    net.classifier("fc")
+
+
+def _lenet(net: _Builder) -> None:
+    """LeNet-5 (LeCun et al., Proc. IEEE 86, 1998) with max pooling, 416,520 MACs."""
+    net.conv("conv1", 6, 5, padding=2, pool=Pool(2, 2))  # 28x28 -> 14x14
+    net.conv("conv2", 16, 5, pool=Pool(2, 2))  # 14x14 -> 5x5
+    net.hidden("fc1", 120)
+    net.hidden("fc2", 84)
+    net.classifier("fc3")
+
+
+def _vgg_small(net: _Builder) -> None:
+    """The CIFAR-10 network of the binary-network literature (LQ-Nets, arXiv 1807.10029)."""
+    for index, channels in enumerate((128, 128, 256, 256, 512, 512), start=1):
+        pool = Pool(2, 2) if index % 2 == 0 else None
+        net.conv(f"conv{index}", channels, 3, padding=1, pool=pool)
+    net.classifier("fc")
+
+
+def _alexnet(net: _Builder) -> None:
+    """Krizhevsky's second AlexNet (arXiv 1404.5997) in the geometry of torchvision's: no groups."""
+    net.conv("conv1", 64, 11, stride=4, padding=2, pool=Pool(3, 2))
+    net.conv("conv2", 192, 5, padding=2, pool=Pool(3, 2))
+    net.conv("conv3", 384, 3, padding=1)
+    net.conv("conv4", 256, 3, padding=1)
+    net.conv("conv5", 256, 3, padding=1, pool=Pool(3, 2))
+    net.hidden("fc1", 4096)
+    net.hidden("fc2", 4096)
+    net.classifier("fc3")
+
+
+def _resnet18(net: _Builder) -> None:
+    """ResNet-18 (arXiv 1512.03385); images below 64 pixels get the 3x3 first layer of its CIFAR networks."""
+    if net.size < 64:
+        net.conv("conv1", 64, 3, padding=1)
+    else:
+        net.conv("conv1", 64, 7, stride=2, padding=3, pool=Pool(3, 2, 1))
+    for stage, channels in enumerate((64, 128, 256, 512), start=1):
+        net.residual(f"block{stage}a", channels, stride=1 if stage == 1 else 2)
+        net.residual(f"block{stage}b", channels, stride=1)
+    net.global_average("average")
+    net.classifier("fc")
+
+
+_ARCHITECTURES: dict[Architecture, tuple[Callable[[_Builder], None], int, int]] = {
+    Architecture.DIGITS: (_digits, 8, 1),
+    Architecture.LENET: (_lenet, 28, 1),
+    Architecture.VGG_SMALL: (_vgg_small, 32, 3),
+    Architecture.ALEXNET: (_alexnet, 224, 3),
+    Architecture.RESNET18: (_resnet18, 224, 3),
+}
+"""How each is drawn, the side of the images it was made for, and their channels."""

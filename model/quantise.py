@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codegen.ir import UserError
 
-EXACT_FLOAT64 = 2**53
+EXACT_FLOAT32, EXACT_FLOAT64 = 2**24, 2**53
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -70,31 +70,54 @@ def dorefa_activation(x: Tensor, bits: int) -> Tensor:
     return activation
 
 
-def requantise(
-    acc: Tensor, alpha: Tensor, beta: Tensor, weight_bits: int, fraction: int, bits: int
-) -> Tensor:
-    """`codegen.ir.requantise` on integer-valued float64 tensors: the same codes, with a gradient.
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """Values () or (C,) in a shape that broadcasts along the channels of `like`, (N, C) or (N, C, H, W)."""
+    return values.reshape(-1, *[1] * (like.dim() - 2))
 
-    acc is (N, C, H, W), alpha (positive) and beta are () or (C,). With d = (2^weight_bits - 1) * 2^fraction
+
+def requantise(
+    acc: Tensor, bound: int, alpha: Tensor, beta: Tensor, weight_bits: int, fraction: int, bits: int
+) -> Tensor:
+    """`codegen.ir.requantise` on integer-valued float tensors: the same codes, with a gradient.
+
+    acc is (N, C) or (N, C, H, W), never beyond +-`bound`; alpha (positive) and beta are integer-valued float64,
+    () or (C,). With d = (2^weight_bits - 1) * 2^fraction
 
         y = clip(floor((2 alpha acc + 2 beta + d) / (2 d)), 0, 2^bits - 1)
 
-    is computed in int64; the gradient is that of `clip((alpha acc + beta) / d, 0, 2^bits - 1)`.
+    is computed exactly; the gradient is that of `clip((alpha acc + beta) / d, 0, 2^bits - 1)`. Raises UserError
+    where 64-bit integers cannot hold the numerator.
     """
     d, top = (2**weight_bits - 1) * 2**fraction, 2**bits - 1
-    alpha, beta = alpha.reshape(-1, 1, 1), beta.reshape(-1, 1, 1)
-    soft = ((alpha * acc + beta) / d).clamp(0, top)
-    with torch.no_grad():
-        numerator = 2 * alpha.long() * acc.long() + (2 * beta.long() + d)
-        hard = torch.div(numerator, 2 * d, rounding_mode="floor").clamp(0, top)
-    return straight_through(hard.to(acc.dtype), soft)
-
-
-def check_exact(layer: str, fan_in: int, weight_bits: int, input_bits: int) -> None:
-    """Raise UserError unless every partial sum of `fan_in` products is exact in float64, in any order."""
-    bound = fan_in * (2**weight_bits - 1) * (2**input_bits - 1)
-    if bound >= EXACT_FLOAT64:
+    largest = 2 * int(alpha.max()) * bound + 2 * int(beta.abs().max()) + d
+    if largest >= 2**63:
         raise UserError(
-            f"layer {layer} must keep its sums below 2^53 to be exact, not at {bound}; "
-            f"use fewer weight or activation bits"
+            f"a scale must keep its products below 2^63, not at {largest}; use a smaller fraction"
         )
+    alpha, beta = per_channel(alpha, acc), per_channel(beta, acc)
+    with torch.no_grad():
+        if largest < EXACT_FLOAT64:  # then floor is exact too: a quotient is 1 / 2d > 2^-34 from an integer
+            hard = (acc * (2 * alpha) + (2 * beta + d)).div_(2 * d).floor_()
+        else:
+            numerator = 2 * alpha.long() * acc.long() + (2 * beta.long() + d)
+            hard = torch.div(numerator, 2 * d, rounding_mode="floor")
+        hard = hard.clamp_(0, top).to(acc.dtype)
+    if not torch.is_grad_enabled():
+        return hard
+    soft = (acc * (alpha / d).to(acc.dtype) + (beta / d).to(acc.dtype)).clamp(0, top)
+    return straight_through(hard, soft)
+
+
+def exact_dtype(layer: str, bound: int) -> torch.dtype:
+    """The smallest float in which every partial sum of integers up to `bound` is exact, in any order.
+
+    Raises UserError where none is.
+    """
+    if bound < EXACT_FLOAT32:
+        return torch.float32
+    if bound < EXACT_FLOAT64:
+        return torch.float64
+    raise UserError(
+        f"layer {layer} must keep its sums below 2^53 to be exact, not at {bound}; "
+        f"use fewer weight or activation bits"
+    )

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional
 
-from codegen.ir import IntegerNetwork, Provenance, TestSet
-from model.batches import Batches, to_tensor
-from model.data import Dataset, digits
-from model.export import check_equal, export
-from model.health import LayerHealth, examine
+from codegen.ir import IntegerNetwork, Provenance, TestSet, UserError
+from model.batches import to_codes
+from model.checkpoint import Checkpoint, Progress
+from model.data import Dataset, Part, read
+from model.distributed import processes, rank
+from model.export import count_equal, export
+from model.health import MOST_LOST, LayerHealth, examine, health
 from model.journal import Journal
-from model.networks import topology
-from model.recipe import Recipe, Schedule
+from model.layered import Layered
+from model.networks import Layer, image_shape, topology
+from model.recipe import Method, Recipe, Schedule
 from model.student import Student
-from model.tandem import imitation, initialise
+from model.tandem import Imitation, Labels, Together, initialise
 from model.teacher import Teacher
-from model.training import Loss, count_correct, fit
+from model.training import Feeder, Trainer, stage_seed
+
+CALIBRATED_ON = 2000  # images for stage 1's least squares
+EXAMINED = 200  # images for the shares of zero and saturated codes
+KEPT_BYTES = 2**26  # of held-out images beside the network, for simulation and evaluation
+TEACHER_KEY = "intandem_teacher"
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,20 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What decides how a run goes, not what it gives, but for the teacher.
+
+    `folder` holds the checkpoint (None: there is none), `teacher` is a file of an earlier run to learn from.
+    """
+
+    folder: Path | None = None
+    resume: bool = False
+    device: str = "cpu"
+    threads: int = 1
+    teacher: Path | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run gives, in memory."""
 
@@ -46,102 +72,222 @@ class Outcome:
     student: Student
     network: IntegerNetwork
     dataset: Dataset
+    test_set: TestSet
     score: Score
     health: list[LayerHealth]
-    seconds: float
-
-    @property
-    def test_set(self) -> TestSet:
-        """The held-out images and their labels."""
-        return TestSet(self.dataset.test.images, self.dataset.test.labels)
+    seconds: dict[str, float]
+    """Time of each stage; "check" is that of the integer network over all held-out images."""
 
 
-def train(recipe: Recipe, seed: int, data: Path | None, journal: Journal) -> Outcome:
+def train(
+    recipe: Recipe, seed: int, data: Path | None, journal: Journal, settings: Settings, digest: str = ""
+) -> Outcome | None:
     """Train by the recipe; the same recipe, seed and data give the same network on the same machine.
 
-    `data` is the folder of the data set, None for the installed copy. Raises UserError for broken data, and
-    AssertionError if the exported network is not equal to the student on every held-out image.
+    `data` is the folder of the data set. Gives None in all processes but the first. Raises UserError for broken
+    data, and AssertionError if the exported network is not equal to the student on every held-out image.
     """
-    start = time.monotonic()
-    dataset = digits(data, recipe.bits.input, recipe.data.validation)
-    images, labels = dataset.test.images, dataset.test.labels
-    with _deterministic():
-        run = _Run(recipe, dataset, torch.Generator().manual_seed(seed), journal)
-        teacher, float_correct = run.teacher()
-        student = Student(
-            topology(recipe.network, recipe.bits), recipe.student.scale, recipe.student.fraction
-        )
-        initialise(student, teacher, to_tensor(dataset.train.images), recipe.student.scale)
-        initial_correct = count_correct(student, dataset.test)
-        run.tandem(student, teacher)
-        correct = count_correct(teacher, dataset.test), count_correct(student, dataset.test)
-        provenance = Provenance(
-            recipe.name, seed, dataset.description, len(labels), *correct, float_correct=float_correct
-        )
-        network = export(student, recipe.name, provenance)
-        check_equal(student, network, images)
-    network_correct = int((network.run(images) == labels).sum())
-    score = Score(len(labels), float_correct, correct[0], initial_correct, correct[1], network_correct)
-    health = examine(network, dataset.train.images)
-    return Outcome(teacher, student, network, dataset, score, health, time.monotonic() - start)
+    size, _, channels = image_shape(recipe.network)
+    with processes(settings.device) as device, _deterministic(device, settings.threads):
+        dataset = read(recipe.data, recipe.data.side or size, channels, recipe.network.classes, data)
+        run = _Run(recipe, seed, dataset, Feeder(recipe.data, size, recipe.bits.input, device), journal)
+        run.prepare(Checkpoint(settings.folder), digest, settings)
+        run.teach()
+        run.imitate()
+        return run.finish()
 
 
-@dataclass(frozen=True)
 class _Run:
-    """The trainings of one run, which share their recipe, images, random numbers and journal."""
+    """The stages of one run, which share their recipe, images, networks and journal."""
 
-    recipe: Recipe
-    dataset: Dataset
-    generator: torch.Generator
-    journal: Journal
+    def __init__(self, recipe: Recipe, seed: int, dataset: Dataset, feeder: Feeder, journal: Journal) -> None:
+        self.recipe, self.seed, self.dataset, self.feeder, self.journal = (
+            recipe,
+            seed,
+            dataset,
+            feeder,
+            journal,
+        )
+        layers = topology(recipe.network, recipe.bits)
+        self.teacher = Teacher(layers, torch.Generator().manual_seed(stage_seed(seed, "weights")))
+        self.student = Student(layers, recipe.student)
+        self.networks = nn.ModuleDict({"teacher": self.teacher, "student": self.student})
+        self.networks.to(feeder.device).eval().requires_grad_(False)
 
-    def teacher(self) -> tuple[Teacher, int | None]:
-        """The frozen teacher, and the score of the float network it started from, if the recipe has one."""
-        teacher = Teacher(topology(self.recipe.network, self.recipe.bits), self.generator)
-        schedule, float_correct = self.recipe.teacher.schedule, None
+    def prepare(self, checkpoint: Checkpoint, digest: str, settings: Settings) -> None:
+        """Start anew, from the checkpoint, or behind the teacher of another run."""
+        train, progress = self.dataset.train, Progress(digest)
+        self.trainer = Trainer(
+            self.networks, self.feeder, train, self.seed, self.journal, checkpoint, progress
+        )
+        if settings.resume:
+            self.trainer.resume()
+        elif settings.teacher is not None:
+            progress.counts = load_teacher(self.teacher, settings.teacher)
+            progress.done = ["float", "teacher"]
 
-        def loss(codes: Tensor, labels: Tensor) -> Tensor:
-            return functional.cross_entropy(teacher(codes), labels)
+    def teach(self) -> None:
+        """The float network, then the teacher, which is frozen after it."""
+        float_epochs, schedule = self.recipe.teacher.float_epochs, self.recipe.teacher.schedule
+        loss = Labels(self.teacher)
+        if float_epochs:
+            self.teacher.set_quantised("float" in self.trainer.progress.done)
+            self._fit("float", self.teacher, loss, replace(schedule, epochs=float_epochs), self.teacher)
+            self._count("float", self.teacher)
+        self.teacher.set_quantised(True)
+        self._fit("teacher", self.teacher, loss, schedule, self.teacher)
+        self._count("teacher", self.teacher)
+        self.trainer.once("examine teacher", lambda: self._examine("teacher", self.teacher))
 
-        if self.recipe.teacher.float_epochs:
-            teacher.quantised = False
-            self._fit(
-                "float", teacher, teacher, loss, replace(schedule, epochs=self.recipe.teacher.float_epochs)
-            )
-            float_correct = count_correct(teacher, self.dataset.test)
-            teacher.quantised = True
-        self._fit("teacher", teacher, teacher, loss, schedule)
-        return teacher.eval().requires_grad_(False), float_correct
+    def imitate(self) -> None:
+        """Stage 1, then stage 2 by the recipe's method."""
+        options = self.recipe.student
+        self.trainer.once("initialise", self._initialise)
+        self._count("initial", self.student)
+        if options.method is Method.PROGRESSIVE:
+            for layer in self.student.topology.layers:
+                self._layer(layer)
+        else:
+            together = Together(self.student, self.teacher, options)
+            loss = together if options.method is Method.TOGETHER else Labels(self.student)
+            self._fit("student", self.student, loss, options.schedule, self.student)
+            self.trainer.once("examine student", lambda: self._examine("student", self.student))
+        self._count("student", self.student)
 
-    def tandem(self, student: Student, teacher: Teacher) -> None:
-        """Stage 2: one layer after another, each fed by the finished ones before it."""
-        for depth, layer in enumerate([*student.convs, student.classifier]):
-            loss = imitation(student, teacher, depth, self.recipe.student.target)
-            name = student.topology.names[depth]
-            self._fit(f"student {name}", layer, student, loss, self.recipe.student.schedule)
+    def finish(self) -> Outcome | None:
+        """Export, and check that the integer network is the student, on the CPU, in the first process."""
+        if rank():
+            return None
+        self.networks.cpu()
+        feeder = replace(self.feeder, device=torch.device("cpu"))
+        counts, test = self.trainer.progress.counts, self.dataset.test
+        provenance = Provenance(
+            self.recipe.name, self.seed, self.dataset.description, len(test), counts["teacher"],
+            counts["student"], float_correct=counts.get("float"),
+        )  # fmt: skip
+        network = export(self.student, self.recipe.name, provenance)
+        start = time.monotonic()
+        with self.journal.steps("check", len(test)) as seen:
+            correct = count_equal(self.student, network, feeder.plain(test), seen)
+        seconds = {**self.trainer.progress.seconds, "check": time.monotonic() - start}
+        score = Score(
+            len(test), counts.get("float"), counts["teacher"], counts["initial"], counts["student"], correct
+        )
+        test_set = self._codes(test, KEPT_BYTES)
+        watched = self._codes(self.dataset.validation, KEPT_BYTES).images[:EXAMINED]
+        return Outcome(
+            self.teacher,
+            self.student,
+            network,
+            self.dataset,
+            test_set,
+            score,
+            examine(network, watched),
+            seconds,
+        )
+
+    def _initialise(self) -> None:
+        images = [codes for codes, _ in self.feeder.plain(self.dataset.train, CALIBRATED_ON)]
+        generator = torch.Generator(self.feeder.device).manual_seed(stage_seed(self.seed, "initialise"))
+        initialise(self.student, self.teacher, images, self.recipe.student, generator)
+
+    def _layer(self, layer: Layer) -> None:
+        """Stage 2 of one layer; watched is what the teacher makes of the student so far."""
+
+        def hybrid(codes: Tensor) -> Tensor:
+            own, _ = self.student.pause(codes, layer.name)
+            output = self.student.layer(layer.name)(own)
+            _, resume = self.teacher.pause(codes, layer.name)
+            return output if layer.activation_bits is None else resume(output)
+
+        module, options = self.student.layer(layer.name), self.recipe.student
+        loss = Imitation(self.student, self.teacher, layer, options)
+        self._fit(f"student {layer.name}", module, loss, options.schedule, hybrid)
+        self.trainer.once(f"examine {layer.name}", lambda: self._examine_layer(layer, hybrid))
 
     def _fit(
-        self, stage: str, trained: nn.Module, network: nn.Module, loss: Loss, schedule: Schedule
+        self,
+        stage: str,
+        learner: nn.Module,
+        loss: nn.Module,
+        schedule: Schedule,
+        watched: Callable[[Tensor], Tensor],
     ) -> None:
-        """Fit the parameters of `trained`, a part of `network`, whose validation accuracy is watched."""
+        self.trainer.fit(stage, learner, loss, schedule, lambda: self._accuracy(watched))
+
+    def _accuracy(self, network: Callable[[Tensor], Tensor]) -> float:
+        """The share of the images that are only watched which the network puts into their class."""
         watched = self.dataset.validation
-        bits = self.recipe.bits.input
-        batches = Batches(self.dataset.train, schedule.batch, self.recipe.data, bits, self.generator)
+        return self.feeder.count_correct(network, watched) / len(watched)
 
-        def accuracy() -> float:
-            return count_correct(network, watched) / len(watched)
+    def _count(self, name: str, network: Layered) -> None:
+        self.trainer.count(name, network, self.dataset.test)
 
-        fit(stage, trained.parameters(), loss, batches, schedule, accuracy, self.journal)
+    def _examine_layer(self, layer: Layer, hybrid: Callable[[Tensor], Tensor]) -> None:
+        """Warn if the layer gives next to one code only, or if the teacher makes much less of it than of its
+        own."""
+        if layer.activation_bits is not None:
+            self._warn_of_collapse("student", self.student, [layer])
+        lost = self._accuracy(self.teacher) - self._accuracy(hybrid)
+        if lost > MOST_LOST:
+            self.journal.warn(f"layer {layer.name} of the student costs {100 * lost:.1f} points of accuracy")
+
+    def _examine(self, name: str, network: Layered) -> None:
+        """Warn of every layer that gives next to one code only."""
+        self._warn_of_collapse(name, network, network.topology.layers[:-1])
+
+    @torch.no_grad()
+    def _warn_of_collapse(self, name: str, network: Layered, layers: Sequence[Layer]) -> None:
+        codes = torch.cat([codes for codes, _ in self.feeder.plain(self.dataset.validation, EXAMINED)])
+        for layer in layers:
+            assert layer.activation_bits is not None, "only the classifier has no codes"
+            x, _ = network.pause(codes, layer.name)
+            given = network.layers[layer.name](x).movedim(1, -1).cpu().numpy()
+            for sentence in health(layer.name, given, layer.activation_bits).collapse():
+                self.journal.warn(f"{name}: {sentence}")
+
+    def _codes(self, images: Part, most_bytes: int) -> TestSet:
+        """As many of the images as fit, as the network reads them."""
+        height, width, channels = self.student.topology.image
+        some = images[np.arange(min(len(images), most_bytes // (height * width * channels)))]
+        codes = to_codes(some.images, self.feeder.size, self.feeder.input_bits)
+        return TestSet(codes, some.labels)
+
+
+def save_teacher(outcome: Outcome) -> bytes:
+    """The teacher of a run as a safetensors file, from which other students can learn."""
+    counts = {"teacher": outcome.score.teacher}
+    if outcome.score.float is not None:
+        counts["float"] = outcome.score.float
+    tensors = {name: value.cpu().contiguous() for name, value in outcome.teacher.state_dict().items()}
+    return save(tensors, {TEACHER_KEY: json.dumps(counts)})
+
+
+def load_teacher(teacher: Teacher, path: Path) -> dict[str, int]:
+    """Fill the teacher from a file; gives what it and its float network got right.
+
+    Raises UserError if the file is not that of a teacher of the same network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            counts: dict[str, int] = json.loads((file.metadata() or {})[TEACHER_KEY])
+            teacher.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"'{path}' must be the teacher.safetensors of a run with the same network and bits, but: {error}"
+        ) from error
+    return counts
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
-    """One thread, since the order of float sums depends on their number, and no algorithm that may vary."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+def _deterministic(device: torch.device, threads: int) -> Iterator[None]:
+    """A fixed number of threads, on which the order of float sums depends, and no algorithm that may vary."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)

@@ -1,7 +1,7 @@
 """The student: integer weights, one integer (alpha, beta) per layer or channel, no batch norm.
 
-Its forward is the integer network's own arithmetic on integer-valued float64 tensors, so that its codes are
-those of the exported network, by equality. `model.tandem` trains it.
+Its forward is the integer network's own arithmetic on integer-valued floats wide enough to be exact, so that
+its codes are those of the exported network, by equality. `model.tandem` trains it.
 """
 
 from __future__ import annotations
@@ -10,32 +10,52 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from model.batches import to_tensor
-from model.networks import ConvLayer, LinearLayer, Topology
-from model.quantise import check_exact, odd_weights, requantise, straight_through
+from model.layered import Layered, sums
+from model.networks import Layer, Topology
+from model.quantise import exact_dtype, odd_weights, requantise, straight_through
 from model.recipe import Scale
+from model.recipe import Student as Options
 
 
-class StudentConv(nn.Module):
-    """Convolution, requantise, max pool, in integers; latent: `weight`, log(alpha), `shift` = beta / d."""
+class StudentLayer(nn.Module):
+    """Weighted sums of codes. Latent: `weight`. Its outputs are 0..`top`; the classifier's are in steps of 1."""
 
-    def __init__(self, layer: ConvLayer, scale: Scale, fraction: int) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__()
-        check_exact(layer.name, layer.inputs * layer.kernel**2, layer.weight_bits, layer.input_bits)
-        self.layer, self.fraction = layer, fraction
-        self.divisor = (2**layer.weight_bits - 1) * 2**fraction
-        shape = (layer.outputs,) if scale is Scale.CHANNEL else ()
-        self.weight = nn.Parameter(
-            torch.zeros(layer.outputs, layer.inputs, layer.kernel, layer.kernel, dtype=torch.float64)
-        )
-        self.log_alpha = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
-        self.shift = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+        self.layer = layer
+        self.bound = layer.fan_in * (2**layer.weight_bits - 1) * (2**layer.input_bits - 1)
+        self.dtype = exact_dtype(layer.name, self.bound)
+        self.top = 1 if layer.activation_bits is None else 2**layer.activation_bits - 1
+        self.weight = nn.Parameter(torch.zeros(layer.weight_shape))
 
     def weights(self) -> Tensor:
-        """Odd integers (out, in, ky, kx)."""
+        """Odd integers (out, in) or (out, in, ky, kx), float32."""
         return odd_weights(self.weight, self.layer.weight_bits)
+
+    def accumulate(self, codes: Tensor) -> Tensor:
+        """Codes -> exact sums, in `dtype`."""
+        acc = sums(self.layer, codes.to(self.dtype), self.weights().to(self.dtype))
+        if acc.is_cuda:  # where fast algorithms may come near the integers only
+            acc = straight_through(acc.round(), acc)
+        return acc
+
+
+class Hidden(StudentLayer):
+    """A layer with integer (alpha, beta); latent: log(alpha), and `shift` = beta / d."""
+
+    def __init__(self, layer: Layer, options: Options) -> None:
+        super().__init__(layer)
+        assert layer.activation_bits is not None, "the classifier has no activation"
+        self.bits, self.fraction = layer.activation_bits, options.fraction
+        self.divisor = (2**layer.weight_bits - 1) * 2**options.fraction
+        shape = (layer.outputs,) if options.scale is Scale.CHANNEL else ()
+        self.log_alpha = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+        shift = torch.zeros(shape, dtype=torch.float64)
+        if options.offset:
+            self.shift = nn.Parameter(shift)
+        else:
+            self.register_buffer("shift", shift)
 
     def alpha(self) -> Tensor:
         """Positive integers, () or (out,)."""
@@ -47,86 +67,75 @@ class StudentConv(nn.Module):
         latent = self.shift * self.divisor
         return straight_through(latent.round(), latent)
 
-    def accumulate(self, x: Tensor) -> Tensor:
-        """Codes (N, C, H, W) -> exact sums (N, out, H', W')."""
-        return functional.conv2d(x, self.weights(), padding=self.layer.padding)
-
     def activate(self, acc: Tensor) -> Tensor:
-        """Sums -> codes of `activation_bits`, before pooling."""
-        return requantise(
-            acc, self.alpha(), self.beta(), self.layer.weight_bits, self.fraction, self.layer.activation_bits
+        """Sums -> codes of `activation_bits`, float32."""
+        codes = requantise(
+            acc, self.bound, self.alpha(), self.beta(), self.layer.weight_bits, self.fraction, self.bits
         )
+        return codes.float()
 
-    def pool(self, codes: Tensor) -> Tensor:
-        """Codes -> the layer's output."""
-        return functional.max_pool2d(codes, self.layer.pool) if self.layer.pool > 1 else codes
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.activate(self.accumulate(x)))
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.activate(self.accumulate(codes))
 
 
-class StudentLinear(nn.Module):
-    """The classifier: its exact sums are the logits up to a positive factor, `unit`, for training alone."""
+class Classifier(StudentLayer):
+    """Its exact sums are the logits up to a positive factor, `unit`, for training alone."""
 
     unit: Tensor
 
-    def __init__(self, layer: LinearLayer) -> None:
-        super().__init__()
-        check_exact(layer.name, layer.inputs, layer.weight_bits, layer.input_bits)
-        self.layer = layer
-        self.weight = nn.Parameter(torch.zeros(layer.outputs, layer.inputs, dtype=torch.float64))
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer)
         self.register_buffer("unit", torch.ones((), dtype=torch.float64))
 
-    def weights(self) -> Tensor:
-        """Odd integers (out, in)."""
-        return odd_weights(self.weight, self.layer.weight_bits)
-
-    def flatten(self, x: Tensor) -> Tensor:
-        """Codes (N, C, H, W) -> (N, H * W * C), in that order, as the integer network flattens."""
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(self.flatten(x), self.weights())
-
-
-class Student(nn.Module):
-    """The whole network: image codes (N, C, H, W) float64 -> sums of the classifier (N, classes)."""
-
-    def __init__(self, topology: Topology, scale: Scale, fraction: int) -> None:
-        super().__init__()
-        self.topology = topology
-        self.convs = [StudentConv(layer, scale, fraction) for layer in topology.hidden]
-        self.hidden = nn.ModuleList(self.convs)  # what torch knows of `convs`
-        self.classifier = StudentLinear(topology.classifier)
-
-    @torch.no_grad()
-    def prefix(self, codes: Tensor, depth: int) -> Tensor:
-        """The input of layer `depth` (0 is the first): what the layers before it make of the image codes."""
-        for layer in self.convs[:depth]:
-            codes = layer(codes)
-        return codes
+    def logits(self, acc: Tensor) -> Tensor:
+        """Sums (N, classes) -> logits, float32."""
+        return (acc * self.unit).float()
 
     def forward(self, codes: Tensor) -> Tensor:
-        sums: Tensor = self.classifier(self.prefix(codes, len(self.convs)))
-        return sums
+        return self.accumulate(codes)
+
+
+class Student(Layered):
+    """The whole network: image codes (N, C, H, W) float32 -> sums of the classifier (N, classes)."""
+
+    def __init__(self, topology: Topology, options: Options) -> None:
+        def make(layer: Layer) -> nn.Module:
+            return Classifier(layer) if layer.activation_bits is None else Hidden(layer, options)
+
+        super().__init__(topology, make)
+
+    def layer(self, name: str) -> StudentLayer:
+        """The layer of this name."""
+        module = self.layers[name]
+        assert isinstance(module, StudentLayer)
+        return module
+
+    def logits(self, codes: Tensor) -> Tensor:
+        """Image codes -> logits (N, classes) float32, for a loss."""
+        classifier = self.layer(self.topology.layers[-1].name)
+        assert isinstance(classifier, Classifier)
+        return classifier.logits(self(codes))
 
     @torch.no_grad()
-    def trace(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
-        """Every node's integers for images (N, H, W, C), named and laid out as in the exported network."""
-        x, steps = to_tensor(images), {}
-        for conv in self.convs:
-            name = conv.layer.name
-            steps[name] = conv.accumulate(x)
-            steps[f"{name}_requantise"] = x = conv.activate(steps[name])
-            if conv.layer.pool > 1:
-                steps[f"{name}_pool"] = x = conv.pool(x)
-        steps["flatten"] = self.classifier.flatten(x)
-        steps[self.classifier.layer.name] = sums = self.classifier(x)
-        steps["argmax"] = sums.argmax(1)
-        return {name: _channels_last(value) for name, value in steps.items()}
+    def trace(self, codes: Tensor) -> dict[str, NDArray[np.int64]]:
+        """Every node's integers for image codes (N, C, H, W), named and laid out as in the exported network."""
+        nodes: dict[str, Tensor] = {}
+
+        def layer_by_layer(layer: Layer, x: Tensor) -> Tensor:
+            module = self.layers[layer.name]
+            if not isinstance(module, Hidden):
+                nodes[layer.name] = result = module(x)
+                return result
+            nodes[layer.name] = acc = module.accumulate(x)
+            nodes[f"{layer.name}_requantise"] = x = module.activate(acc)
+            return x
+
+        sums = self.compute(codes, layer_by_layer, nodes.__setitem__)
+        nodes["argmax"] = sums.argmax(1)
+        return {name: _channels_last(value) for name, value in nodes.items()}
 
 
 def _channels_last(value: Tensor) -> NDArray[np.int64]:
     value = value.permute(0, 2, 3, 1) if value.dim() == 4 else value
-    array: NDArray[np.int64] = value.numpy().astype(np.int64)
+    array: NDArray[np.int64] = value.cpu().numpy().astype(np.int64)
     return array

@@ -4,73 +4,60 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from model.networks import ConvLayer, LinearLayer, Topology
+from model.distributed import BatchNorm
+from model.layered import Layered, sums
+from model.networks import Layer, Topology
 from model.quantise import dorefa_activation, dorefa_weights
 
 
-class TeacherConv(nn.Module):
-    """Convolution, batch norm, clip and quantise, max pool."""
+class TeacherLayer(nn.Module):
+    """Weighted sums of codes, batch norm, clip and quantise; the classifier's sums are the logits."""
 
-    def __init__(self, layer: ConvLayer, generator: torch.Generator) -> None:
+    def __init__(self, layer: Layer, generator: torch.Generator) -> None:
         super().__init__()
-        self.layer = layer
-        self.weight = _weight(generator, layer.outputs, layer.inputs, layer.kernel, layer.kernel)
-        self.norm = nn.BatchNorm2d(layer.outputs)
+        self.layer, self.quantised = layer, True
+        weight = torch.empty(layer.weight_shape)
+        self.weight = nn.Parameter(nn.init.kaiming_normal_(weight, generator=generator))
+        self.norm = BatchNorm(layer.outputs) if layer.activation_bits is not None else None
 
-    def target(self, x: Tensor, quantised: bool) -> Tensor:
-        """What the student imitates, the output of batch norm, for activations (N, C, H, W) in 0..1."""
-        weight = _effective(self.weight, self.layer.weight_bits, quantised)
-        normed: Tensor = self.norm(functional.conv2d(x, weight, padding=self.layer.padding))
-        return normed
+    def target(self, codes: Tensor) -> Tensor:
+        """What the student imitates: the output of batch norm, which is to be clipped to 0..1, or logits."""
+        weight = dorefa_weights(self.weight, self.layer.weight_bits) if self.quantised else self.weight.tanh()
+        acc = sums(self.layer, codes, weight / (2**self.layer.input_bits - 1))
+        return acc if self.norm is None else self.norm(acc)
 
-    def activate(self, target: Tensor, quantised: bool) -> Tensor:
-        """The layer's activations in 0..1 from its `target`."""
-        x = dorefa_activation(target, self.layer.activation_bits) if quantised else target.clamp(0, 1)
-        return functional.max_pool2d(x, self.layer.pool) if self.layer.pool > 1 else x
-
-
-class TeacherLinear(nn.Module):
-    """The classifier, without bias."""
-
-    def __init__(self, layer: LinearLayer, generator: torch.Generator) -> None:
-        super().__init__()
-        self.layer = layer
-        self.weight = _weight(generator, layer.outputs, layer.inputs)
-
-    def logits(self, x: Tensor, quantised: bool) -> Tensor:
-        """Activations (N, C, H, W) in 0..1 -> logits (N, classes); flattened as the IR does, (H, W, C)."""
-        weight = _effective(self.weight, self.layer.weight_bits, quantised)
-        return functional.linear(x.permute(0, 2, 3, 1).flatten(1), weight)
-
-
-class Teacher(nn.Module):
-    """The whole network, or its float form while `quantised` is False; images are codes (N, C, H, W)."""
-
-    def __init__(self, topology: Topology, generator: torch.Generator) -> None:
-        super().__init__()
-        self.quantised = True
-        self.input_levels = 2**topology.input_bits - 1
-        self.convs = [TeacherConv(layer, generator) for layer in topology.hidden]
-        self.hidden = nn.ModuleList(self.convs)  # what torch knows of `convs`
-        self.classifier = TeacherLinear(topology.classifier, generator)
-
-    def targets(self, codes: Tensor) -> list[Tensor]:
-        """What each layer of the student imitates, first to last; the last are the logits (N, classes)."""
-        x, targets = (codes / self.input_levels).float(), []
-        for conv in self.convs:
-            targets.append(conv.target(x, self.quantised))
-            x = conv.activate(targets[-1], self.quantised)
-        return [*targets, self.classifier.logits(x, self.quantised)]
+    def activate(self, target: Tensor) -> Tensor:
+        """The layer's output from its `target`: codes, rounded unless it computes in floats, or logits."""
+        bits = self.layer.activation_bits
+        if bits is None:
+            return target
+        activation = dorefa_activation(target, bits) if self.quantised else target.clamp(0, 1)
+        return activation * (2**bits - 1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.targets(codes)[-1]
+        return self.activate(self.target(codes))
 
 
-def _weight(generator: torch.Generator, *shape: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape), generator=generator))
+class Teacher(Layered):
+    """The whole network; image codes (N, C, H, W) float32 -> logits (N, classes)."""
 
+    def __init__(self, topology: Topology, generator: torch.Generator) -> None:
+        super().__init__(topology, lambda layer: TeacherLayer(layer, generator))
 
-def _effective(latent: Tensor, bits: int, quantised: bool) -> Tensor:
-    return dorefa_weights(latent, bits) if quantised else torch.tanh(latent)
+    def layer(self, name: str) -> TeacherLayer:
+        """The layer of this name."""
+        module = self.layers[name]
+        assert isinstance(module, TeacherLayer)
+        return module
+
+    def logits(self, codes: Tensor) -> Tensor:
+        """The same as calling it; a student's logits are not its sums."""
+        result: Tensor = self(codes)
+        return result
+
+    def set_quantised(self, quantised: bool) -> None:
+        """Compute with quantised weights and activations, or as the float network."""
+        self.quantised = quantised
+        for layer in self.topology.layers:
+            self.layer(layer.name).quantised = quantised

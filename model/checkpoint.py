@@ -1,0 +1,98 @@
+"""Where a run stands, in one file after every epoch, so that it can be killed at any moment and go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from codegen.ir import UserError, write_atomically
+from model.journal import Record
+
+Tensors = dict[str, Tensor]
+OptimiserState = dict[int, Tensors]
+
+NAME = "checkpoint.safetensors"
+_KEY = "intandem_progress"
+
+
+@dataclass
+class Progress:
+    """What is behind a run: stages done, epochs of the next one, images counted as right, time of each stage."""
+
+    digest: str
+    done: list[str] = field(default_factory=list)
+    epochs: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Checkpoint:
+    """The file of a run's progress in the run's folder, or nothing where that is None.
+
+    Random numbers need no place in it: those of an epoch depend on the seed, the stage and the epoch alone.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.path = None if folder is None else folder / NAME
+
+    def write(self, progress: Progress, networks: nn.Module, optimiser: torch.optim.Optimizer | None) -> None:
+        """Replace the file by one that says all this."""
+        if self.path is None:
+            return
+        tensors = {f"network.{name}": value for name, value in networks.state_dict().items()}
+        for index, state in (optimiser.state_dict()["state"] if optimiser else {}).items():
+            tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        write_atomically(self.path, save(plain, {_KEY: json.dumps(asdict(progress))}))
+
+    def read(self, digest: str) -> tuple[Progress, Tensors, OptimiserState]:
+        """The progress, the networks' state_dict, the `state` of the optimiser's.
+
+        Raises UserError for a file that is not of the run `digest`.
+        """
+        if self.path is None or not self.path.is_file():
+            raise UserError(
+                f"--resume needs an interrupted run, but there is no '{self.path}'; leave --resume out"
+            )
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                fields = json.loads((file.metadata() or {})[_KEY])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no mapping
+            records = [Record(**record) for record in fields.pop("records")]
+            progress = Progress(**fields, records=records)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"'{self.path}' must be the checkpoint of a run, but cannot be read: {error}; "
+                f"leave --resume out to start again"
+            ) from error
+        if progress.digest != digest:
+            raise UserError(
+                f"'{self.path}' must be of the same recipe, seed, data, code and torch as this run, but is of "
+                f"another; leave --resume out to start again"
+            )
+        return progress, _named("network", tensors), _optimiser_state(_named("optimiser", tensors))
+
+    def remove(self) -> None:
+        """The run is over."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _named(part: str, tensors: Tensors) -> Tensors:
+    return {n.removeprefix(f"{part}."): value for n, value in tensors.items() if n.startswith(f"{part}.")}
+
+
+def _optimiser_state(tensors: Tensors) -> OptimiserState:
+    state: OptimiserState = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    return state
