@@ -31,8 +31,8 @@ def to_tensor(codes: NDArray[np.uint8]) -> Tensor:
 class Batches:
     """Epochs of shuffled batches, each image changed by its own random amounts.
 
-    A batch is codes (batch / world, C, size, size), integer-valued float32, and labels int64: the share of the
-    process `rank`, so that `world` processes together see what one would see. Raises UserError if there are
+    A batch is codes (batch / world, C, size, size), integer-valued float32, and labels int64: the share of
+    the process `rank`, so that `world` processes together see what one would see. Raises UserError if there are
     fewer images than one batch holds, or if the processes cannot have equal shares.
     """
 
@@ -72,7 +72,7 @@ class Batches:
             )
 
     def _codes(self, pixels: Tensor) -> Tensor:
-        """As `to_codes`; floats of these integers are exact, and their quotients never near a whole number."""
+        """As `to_codes`: floats of these integers are exact, and their quotients are not near whole numbers."""
         return ((pixels * self.top + 127) / 255).floor_()
 
 
@@ -90,7 +90,7 @@ class _Changes:
         return self
 
     def applied(self, pixels: Tensor, size: int) -> Tensor:
-        """Pixels (N, C, H, W) -> (N, C, size, size): cut, mirrored, turned, scaled and moved, zeros around."""
+        """Pixels (N, C, H, W) -> (N, C, size, size): cut, mirrored, turned, scaled, moved; zeros around."""
         data, side = self.data, pixels.shape[2]
         room = side - size
         if not (room or data.crop or data.flip or data.shift or data.rotate or data.zoom):

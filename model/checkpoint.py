@@ -23,7 +23,7 @@ _KEY = "intandem_progress"
 
 @dataclass
 class Progress:
-    """What is behind a run: stages done, epochs of the next one, images counted as right, time of each stage."""
+    """What is behind a run: stages done, epochs of the next one, images counted as right, times of stages."""
 
     digest: str
     done: list[str] = field(default_factory=list)
@@ -75,8 +75,8 @@ class Checkpoint:
             ) from error
         if progress.digest != digest:
             raise UserError(
-                f"'{self.path}' must be of the same recipe, seed, data, code and torch as this run, but is of "
-                f"another; leave --resume out to start again"
+                f"'{self.path}' must be of the same recipe, seed, data, code and torch as this run, but is "
+                f"of another; leave --resume out to start again"
             )
         return progress, _named("network", tensors), _optimiser_state(_named("optimiser", tensors))
 

@@ -78,10 +78,11 @@ Train a recipe in four steps and write the integer network.
 It writes network.safetensors (the integer network), test.safetensors (held-out images as codes, with labels),
 teacher.safetensors, metrics.jsonl (one line an epoch), curves.png and run.json. A run that is there already,
 with the same recipe, seed, data and code, is not repeated. The same seed gives the same bytes on the same
-machine. After every epoch there is a checkpoint: a run that was stopped in whatever way goes on with --resume,
-and ends in the same bytes.
+machine. After every epoch there is a checkpoint: a run that was stopped in whatever way goes on with
+--resume, and ends in the same bytes.
 
-Several processes, on one host or more, share the batches:  torchrun --nproc-per-node 2 -m model train RECIPE""",
+Several processes, on one host or more, share each batch:
+  torchrun --nproc-per-node 2 -m model train RECIPE""",
         epilog="Next: python -m codegen build RECIPE",
     )
     parser.add_argument("recipe", help="a name that `list` shows, or your own file ending in .toml")
@@ -98,8 +99,8 @@ Several processes, on one host or more, share the batches:  torchrun --nproc-per
         "--data",
         type=Path,
         metavar="DIR",
-        help="the folder of the data set: CIFAR-10 as its authors ship it, or pictures as train/<class>/*.jpg "
-        "and test/<class>/*.jpg; the digits need none (scikit-learn's copy)",
+        help="the folder of the data set: CIFAR-10 as its authors ship it, or pictures as "
+        "train/<class>/*.jpg and test/<class>/*.jpg; the digits need none (scikit-learn's copy)",
     )
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run was stopped")
     parser.add_argument(

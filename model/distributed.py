@@ -1,4 +1,4 @@
-"""Several processes that train one network, as `torchrun` starts them; alone, everything here does nothing."""
+"""Several processes that train one network, as `torchrun` starts them; for one alone all this is nothing."""
 
 from __future__ import annotations
 

@@ -119,8 +119,8 @@ def count_equal(
 ) -> int:
     """How many images the network puts into their class, every node of it equal to the student's.
 
-    Batches are image codes (N, C, H, W) and labels (N,); `seen` is told of every N. Raises AssertionError with the first place where
-    the two differ.
+    Batches are image codes (N, C, H, W) and labels (N,); `seen` is told of every N. Raises
+    AssertionError with the first place where the two differ.
     """
     correct = 0
     for codes, labels in batches:

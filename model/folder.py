@@ -35,9 +35,8 @@ def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | Non
     }
     side = recipe.data.side or image_shape(recipe.network)[0]
     taught = None if teacher is None else _file_digest(teacher)
-    parts = [
-        canonical(recipe), seed, fingerprint(recipe.data, side, data), taught, code, metadata.version("torch"),
-    ]  # fmt: skip
+    images, torch = fingerprint(recipe.data, side, data), metadata.version("torch")
+    parts = [canonical(recipe), seed, images, taught, code, torch]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

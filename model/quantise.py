@@ -80,13 +80,13 @@ def requantise(
 ) -> Tensor:
     """`codegen.ir.requantise` on integer-valued float tensors: the same codes, with a gradient.
 
-    acc is (N, C) or (N, C, H, W), never beyond +-`bound`; alpha (positive) and beta are integer-valued float64,
-    () or (C,). With d = (2^weight_bits - 1) * 2^fraction
+    acc is (N, C) or (N, C, H, W), never beyond +-`bound`; alpha (positive) and beta are integer-valued
+    float64, () or (C,). With d = (2^weight_bits - 1) * 2^fraction
 
         y = clip(floor((2 alpha acc + 2 beta + d) / (2 d)), 0, 2^bits - 1)
 
-    is computed exactly; the gradient is that of `clip((alpha acc + beta) / d, 0, 2^bits - 1)`. Raises UserError
-    where 64-bit integers cannot hold the numerator.
+    is computed exactly; the gradient is that of `clip((alpha acc + beta) / d, 0, 2^bits - 1)`. Raises
+    UserError where 64-bit integers cannot hold the numerator.
     """
     d, top = (2**weight_bits - 1) * 2**fraction, 2**bits - 1
     largest = 2 * int(alpha.max()) * bound + 2 * int(beta.abs().max()) + d
@@ -106,6 +106,12 @@ def requantise(
         return hard
     soft = (acc * (alpha / d).to(acc.dtype) + (beta / d).to(acc.dtype)).clamp(0, top)
     return straight_through(hard, soft)
+
+
+@torch.no_grad()
+def largest_sum(weights: Tensor, input_bits: int) -> int:
+    """What no sum of products, nor a part of one, exceeds in size: integer weights (out, ..), any codes."""
+    return int(weights.double().abs().flatten(1).sum(1).max()) * (2**input_bits - 1)
 
 
 def exact_dtype(layer: str, bound: int) -> torch.dtype:

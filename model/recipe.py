@@ -41,7 +41,7 @@ class Scale(enum.Enum):
 
 
 class Start(enum.Enum):
-    """What a layer of the student starts from: the teacher's weights and scales by least squares, or chance."""
+    """What a student's layer starts from: the teacher's weights and a scale by least squares, or chance."""
 
     LEAST_SQUARES = "least_squares"
     RANDOM = "random"

@@ -84,8 +84,8 @@ def train(
 ) -> Outcome | None:
     """Train by the recipe; the same recipe, seed and data give the same network on the same machine.
 
-    `data` is the folder of the data set. Gives None in all processes but the first. Raises UserError for broken
-    data, and AssertionError if the exported network is not equal to the student on every held-out image.
+    `data` is the folder of the data set. Gives None in all processes but the first. Raises UserError for
+    broken data, and AssertionError if the exported network is not equal to the student on every held-out image.
     """
     size, _, channels = image_shape(recipe.network)
     with processes(settings.device) as device, _deterministic(device, settings.threads):

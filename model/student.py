@@ -13,19 +13,17 @@ from torch import Tensor, nn
 
 from model.layered import Layered, sums
 from model.networks import Layer, Topology
-from model.quantise import exact_dtype, odd_weights, requantise, straight_through
+from model.quantise import exact_dtype, largest_sum, odd_weights, requantise, straight_through
 from model.recipe import Scale
 from model.recipe import Student as Options
 
 
 class StudentLayer(nn.Module):
-    """Weighted sums of codes. Latent: `weight`. Its outputs are 0..`top`; the classifier's are in steps of 1."""
+    """Weighted sums of codes. Latent: `weight`. It gives codes 0..`top`; for the classifier `top` is 1."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         self.layer = layer
-        self.bound = layer.fan_in * (2**layer.weight_bits - 1) * (2**layer.input_bits - 1)
-        self.dtype = exact_dtype(layer.name, self.bound)
         self.top = 1 if layer.activation_bits is None else 2**layer.activation_bits - 1
         self.weight = nn.Parameter(torch.zeros(layer.weight_shape))
 
@@ -33,12 +31,15 @@ class StudentLayer(nn.Module):
         """Odd integers (out, in) or (out, in, ky, kx), float32."""
         return odd_weights(self.weight, self.layer.weight_bits)
 
-    def accumulate(self, codes: Tensor) -> Tensor:
-        """Codes -> exact sums, in `dtype`."""
-        acc = sums(self.layer, codes.to(self.dtype), self.weights().to(self.dtype))
+    def accumulate(self, codes: Tensor) -> tuple[Tensor, int]:
+        """Codes -> exact sums, in the smallest float that holds them, and a bound on their size."""
+        weights = self.weights()
+        bound = largest_sum(weights, self.layer.input_bits)
+        dtype = exact_dtype(self.layer.name, bound)
+        acc = sums(self.layer, codes.to(dtype), weights.to(dtype))
         if acc.is_cuda:  # where fast algorithms may come near the integers only
             acc = straight_through(acc.round(), acc)
-        return acc
+        return acc, bound
 
 
 class Hidden(StudentLayer):
@@ -67,15 +68,15 @@ class Hidden(StudentLayer):
         latent = self.shift * self.divisor
         return straight_through(latent.round(), latent)
 
-    def activate(self, acc: Tensor) -> Tensor:
-        """Sums -> codes of `activation_bits`, float32."""
+    def activate(self, acc: Tensor, bound: int) -> Tensor:
+        """Sums, never beyond +-`bound` -> codes of `activation_bits`, float32."""
         codes = requantise(
-            acc, self.bound, self.alpha(), self.beta(), self.layer.weight_bits, self.fraction, self.bits
+            acc, bound, self.alpha(), self.beta(), self.layer.weight_bits, self.fraction, self.bits
         )
         return codes.float()
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.activate(self.accumulate(codes))
+        return self.activate(*self.accumulate(codes))
 
 
 class Classifier(StudentLayer):
@@ -92,7 +93,7 @@ class Classifier(StudentLayer):
         return (acc * self.unit).float()
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.accumulate(codes)
+        return self.accumulate(codes)[0]
 
 
 class Student(Layered):
@@ -118,17 +119,17 @@ class Student(Layered):
 
     @torch.no_grad()
     def trace(self, codes: Tensor) -> dict[str, NDArray[np.int64]]:
-        """Every node's integers for image codes (N, C, H, W), named and laid out as in the exported network."""
+        """Every node's integers for image codes (N, C, H, W), named and laid out as the exported network's."""
         nodes: dict[str, Tensor] = {}
 
         def layer_by_layer(layer: Layer, x: Tensor) -> Tensor:
             module = self.layers[layer.name]
             if not isinstance(module, Hidden):
-                nodes[layer.name] = result = module(x)
-                return result
-            nodes[layer.name] = acc = module.accumulate(x)
-            nodes[f"{layer.name}_requantise"] = x = module.activate(acc)
-            return x
+                nodes[layer.name] = module(x)
+                return nodes[layer.name]
+            nodes[layer.name], bound = module.accumulate(x)
+            nodes[f"{layer.name}_requantise"] = codes = module.activate(nodes[layer.name], bound)
+            return codes
 
         sums = self.compute(codes, layer_by_layer, nodes.__setitem__)
         nodes["argmax"] = sums.argmax(1)

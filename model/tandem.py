@@ -42,7 +42,7 @@ def initialise(
         moments = Moments(options.scale if isinstance(module, Hidden) else Scale.LAYER)
         for codes in batches:
             x, _ = student.pause(codes, layer.name)
-            moments.add(module.accumulate(x), teacher_target(teacher, layer, codes) * module.top)
+            moments.add(module.accumulate(x)[0], teacher_target(teacher, layer, codes) * module.top)
         if isinstance(module, Classifier):
             module.unit.copy_(moments.line(offset=False)[0].clamp_min(TINY))
         elif isinstance(module, Hidden):
@@ -114,7 +114,7 @@ class Moments:
         return slope, (self.t - slope * self.s) / self.count
 
     def spread(self, top: int) -> tuple[Tensor, Tensor]:
-        """(slope, offset) that know nothing of T: two standard deviations of S above 0 reach the code `top`."""
+        """(slope, offset) that know nothing of T: two standard deviations of S above 0 reach code `top`."""
         deviation = (self.ss / self.count - (self.s / self.count).square()).clamp_min(0).sqrt()
         return top / (2 * deviation.clamp_min(0.5)), torch.zeros_like(self.s)
 
@@ -159,7 +159,7 @@ class Imitation(nn.Module):
 
 
 class Together(nn.Module):
-    """The sum of all layers' losses, each layer fed by the student as it is now, no gradient between layers."""
+    """The sum of all layers' losses, each fed by the student as it is now, no gradient between layers."""
 
     def __init__(self, student: Student, teacher: Teacher, options: Options) -> None:
         super().__init__()

@@ -100,8 +100,8 @@ class Trainer:
     ) -> None:
         """Make the objective of (codes, labels) small over the parameters of `learner`, a part of it.
 
-        Adam, its learning rate falling to zero as a cosine; logs and saves every epoch. Raises UserError if the
-        loss is not a number.
+        Adam, its learning rate falling to zero as a cosine; logs and saves every epoch. Raises UserError if
+        the loss is not a number.
         """
         if stage in self.progress.done:
             return

@@ -15,6 +15,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 PYTHON = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 BINARY = (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin")
 _PIXELS = 3 * 32 * 32
+_INTEGERS = ("BININT1", "BININT2", "BININT", "INT")
 
 
 def read_python(folder: Path) -> tuple[Images, Images]:
@@ -41,16 +42,17 @@ def _from_binary(path: Path) -> Images:
 
 
 def _from_pickle(path: Path) -> Images:
-    """The one text of pixels and the list of labels, picked from the opcodes: what they would do is not done."""
-    pixels, labels, in_labels = b"", [], False
+    """The one text of pixels and the list of labels, picked from the opcodes, which do nothing here."""
+    pixels, in_labels = b"", False
+    labels: list[int] = []
     try:
         for opcode, argument, _ in pickletools.genops(_content(path)):
             if isinstance(argument, str | bytes | bytearray):
                 some = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument)
                 in_labels = some == b"labels"
                 pixels = max(pixels, some, key=len)
-            elif in_labels and opcode.name in ("BININT1", "BININT2", "BININT", "INT"):
-                labels.append(int(argument))
+            elif in_labels and isinstance(argument, int) and opcode.name in _INTEGERS:
+                labels.append(argument)
     except ValueError as error:
         raise UserError(f"'{path}' must be a batch of CIFAR-10's python version, but: {error}") from error
     if not labels or len(pixels) != len(labels) * _PIXELS:

@@ -72,7 +72,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def cached(listing: Listing, side: int, channels: int, fingerprint: str) -> Images:
-    """The pictures, (N, side, side, channels), from the cache, where they are decoded into if they are not there.
+    """The pictures, (N, side, side, channels), from the cache, into which they are decoded once.
 
     The short side is scaled to `side`, the middle is cut out. Raises UserError for a picture that cannot be
     decoded.

@@ -65,7 +65,7 @@ def set_aside(part: Part, count: int, what: str) -> tuple[Part, Part]:
         raise UserError(f"{what} must be at most {len(part) // 2}, half of the images, not {count}")
     random = np.random.RandomState(SPLIT_SEED)  # its stream is frozen by numpy's compatibility policy
     labels = part.of.labels[part.rows]
-    classes, sizes = np.unique(labels, return_counts=True)
+    _, sizes = np.unique(labels, return_counts=True)
     exact = sizes * count / len(part)
     takes = np.floor(exact).astype(np.int64)
     takes[np.argsort(takes - exact, kind="stable")[: count - int(takes.sum())]] += 1

@@ -40,12 +40,12 @@ def read(data: recipes.Data, side: int, channels: int, classes: int, folder: Pat
         names, rest, test = _found(data.source, side, channels, folder)
     if len(names) != classes:
         raise UserError(
-            f"network.classes must be the {len(names)} classes of the images, not {classes}; change the recipe"
+            f"network.classes must be {len(names)}, the classes of the images, not {classes}; change the recipe"
         )
     train, watched = set_aside(rest, data.validation, "data.validation")
     text = (
-        f"{data.source.value}, {side}x{side}, {len(train)} training, {len(watched)} validation, {len(test)} test, "
-        f"stratified, split seed {SPLIT_SEED}"
+        f"{data.source.value}, {side}x{side}, {len(train)} training, {len(watched)} validation, "
+        f"{len(test)} test, stratified, split seed {SPLIT_SEED}"
     )
     return Dataset(text, names, train, watched, test)
 
