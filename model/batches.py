@@ -1,4 +1,4 @@
-"""Images as the codes of a network, plain or randomly changed."""
+"""Images as codes and as torch tensors, and batches of randomly changed ones."""
 
 from __future__ import annotations
 
@@ -13,32 +13,43 @@ from torch.nn import functional
 
 from codegen.ir import UserError
 from model import recipe as recipes
-from model.data import Part
+from model.data import Images
+
+_RESIDENT = 1 << 30  # bytes of images that an accelerator keeps as a whole
+_DRAWS = 7  # random numbers an image: crop down and right, mirror, turn, zoom, shift down and right
 
 
 def to_codes(pixels: NDArray[np.uint8], size: int, input_bits: int) -> NDArray[np.uint8]:
-    """Pixels (N, H, W, C) -> the middle of them, (N, size, size, C), as codes of `input_bits` bits."""
-    top, left = (pixels.shape[1] - size) // 2, (pixels.shape[2] - size) // 2
+    """Pixels (N, H, W, C) -> codes (N, size, size, C) of `input_bits` bits: the middle, and fewer levels.
+
+    A pixel v becomes the code `(v * (2^input_bits - 1) + 127) // 255`, at 8 bits v itself. Raises UserError
+    for images smaller than `size`.
+    """
+    _check_size(pixels, size)
+    top, left = ((length - size) // 2 for length in pixels.shape[1:3])
     cut = pixels[:, top : top + size, left : left + size]
-    return ((cut.astype(np.int64) * (2**input_bits - 1) + 127) // 255).astype(np.uint8)
+    if input_bits == 8:
+        return cut
+    codes: NDArray[np.uint8] = ((np.arange(256) * (2**input_bits - 1) + 127) // 255).astype(np.uint8)
+    return np.take(codes, cut)
 
 
 def to_tensor(codes: NDArray[np.uint8]) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32, torch's order, still the integers."""
-    return torch.from_numpy(codes).permute(0, 3, 1, 2).float().contiguous()
+    """Codes (N, H, W, C) -> float32 (N, C, H, W), torch's order, contiguous, still the integer codes."""
+    return torch.from_numpy(np.array(codes.transpose(0, 3, 1, 2), np.float32, order="C"))
 
 
 class Batches:
-    """Epochs of shuffled batches, each image changed by its own random amounts.
+    """Batches of shuffled and randomly changed images, as codes: what of them one of `world` processes sees.
 
-    A batch is codes (batch / world, C, size, size), integer-valued float32, and labels int64: the share of
-    the process `rank`, so that `world` processes together see what one would see. Raises UserError if there are
-    fewer images than one batch holds, or if the processes cannot have equal shares.
+    Of `size` pixels each image shows a window somewhere in it, up to `data.crop` pixels over its edge, and is
+    mirrored, turned, scaled and moved as `data` says; beyond the edge all is 0. Raises UserError for a
+    `batch` larger than there are images or that `world` does not divide, and for images smaller than `size`.
     """
 
     def __init__(
         self,
-        images: Part,
+        images: Images,
         data: recipes.Data,
         size: int,
         input_bits: int,
@@ -47,70 +58,96 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
+        _check_size(images.images, size)
         if batch > len(images):
-            raise UserError(f"batch must be at most {len(images)}, as there are training images, not {batch}")
+            raise UserError(
+                f"batch must be at most {len(images)}, the number of training images, not {batch}"
+            )
         if batch % world:
-            raise UserError(f"batch must be a multiple of the {world} processes that share it, not {batch}")
-        self.images, self.data, self.size, self.batch, self.device = images, data, size, batch, device
-        self.rank, self.world, self.top = rank, world, 2**input_bits - 1
+            raise UserError(f"batch must be a multiple of {world}, the number of processes, not {batch}")
+        self.images, self.data, self.size, self.top = images, data, size, 2**input_bits - 1
+        self.batch, self.device, self.rank, self.world = batch, device, rank, world
+        self.side = images.images.shape[1]
+        self._labels = torch.tensor(images.labels, device=device)
+        self._resident: Tensor | None = None
+        if device.type != "cpu" and images.images.nbytes <= _RESIDENT:
+            self._resident = torch.from_numpy(np.array(images.images)).to(device)
 
     def __len__(self) -> int:
-        """Whole batches; what is left over is another part in every epoch."""
+        """Batches an epoch: what is left over is another part of the images each time."""
         return len(self.images) // self.batch
 
     def epoch(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All batches once; order and changes depend on the seed alone."""
+        """Codes (batch / world, C, size, size), float32 integers, and labels int64, both on the device.
+
+        They depend on `seed` alone: rank r of `world` processes sees the images r, r + world, ... of the
+        batches that one process would see.
+        """
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self.images), generator=generator).numpy()
+        order = torch.randperm(len(self.images), generator=generator)
+        mine = slice(self.rank, None, self.world)
         for start in range(0, len(self) * self.batch, self.batch):
-            changes = _Changes(self.data, self.batch, generator).share(self.rank, self.world)
-            some = self.images[order[start : start + self.batch][self.rank :: self.world]]
-            pixels = torch.from_numpy(some.images).to(self.device).permute(0, 3, 1, 2).float()
-            yield (
-                self._codes(changes.applied(pixels, self.size)),
-                torch.from_numpy(some.labels).to(self.device),
-            )
+            rows = order[start : start + self.batch][mine]
+            draws = torch.rand(_DRAWS, self.batch, generator=generator, dtype=torch.float64)[:, mine]
+            pixels = self._pixels(rows)
+            if self._is_random():
+                pixels = self._changed(pixels, draws)
+            yield self._codes(pixels), self._labels[rows.to(self.device)]
+
+    def _is_random(self) -> bool:
+        data = self.data
+        return bool(self.side > self.size or data.crop or data.flip or data.shift or data.rotate or data.zoom)
+
+    def _pixels(self, rows: Tensor) -> Tensor:
+        """The images `rows` (n,) as float32 (n, C, side, side)."""
+        if self._resident is not None:
+            pixels = self._resident[rows.to(self.device)]
+        else:
+            pixels = torch.from_numpy(np.asarray(self.images.images[rows.numpy()])).to(self.device)
+        return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+
+    def _changed(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        """Each image through its own window, whole numbers in 0..255 again (n, C, size, size)."""
+        matrices = _matrices(draws, self.data, self.side, self.size).to(self.device, torch.float32)
+        grid = _grid(matrices, self.size)
+        seen = functional.grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
+        return seen.round_().clamp_(0, 255)
 
     def _codes(self, pixels: Tensor) -> Tensor:
-        """As `to_codes`: floats of these integers are exact, and their quotients are not near whole numbers."""
-        return ((pixels * self.top + 127) / 255).floor_()
+        """`to_codes` of whole numbers in 0..255; the half is for a GPU, which divides by a rounded inverse."""
+        return pixels if self.top == 255 else pixels.mul_(self.top).add_(127.5).div_(255).floor_()
 
 
-class _Changes:
-    """Random amounts for each of N images, in -1..1 but for `mirror`, which is 1 or -1; float64 (N,)."""
+def _matrices(draws: Tensor, data: recipes.Data, side: int, size: int) -> Tensor:
+    """From draws in 0..1 (7, n) to affine matrices (n, 2, 3): where in the image each point of the window is.
 
-    def __init__(self, data: recipes.Data, count: int, generator: torch.Generator) -> None:
-        self.data = data
-        amounts = 2 * torch.rand(7, count, generator=generator, dtype=torch.float64) - 1
-        self.amounts = amounts
+    Both are measured as torch does, from -1 to 1 across the whole image and the whole window.
+    """
+    places = side - size + 2 * data.crop + 1
+    crop_y, crop_x = (draws[:2] * places).floor() - (
+        places - 1
+    ) / 2  # of the window's middle from the image's
+    mirror = torch.where(draws[2] < 0.5, -1.0, 1.0) if data.flip else torch.ones_like(draws[2])
+    turn, zoom, shift_y, shift_x = 2 * draws[3:] - 1
+    angle, scale = turn * math.radians(data.rotate), (1 + zoom * data.zoom) * size / side
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    move_x, move_y = (
+        (crop + shift * data.shift) * 2 / side for crop, shift in ((crop_x, shift_x), (crop_y, shift_y))
+    )
+    return torch.stack([cos * mirror, -sin, move_x, sin * mirror, cos, move_y], dim=1).reshape(-1, 2, 3)
 
-    def share(self, rank: int, world: int) -> _Changes:
-        """Those of every `world`-th image."""
-        self.amounts = self.amounts[:, rank::world]
-        return self
 
-    def applied(self, pixels: Tensor, size: int) -> Tensor:
-        """Pixels (N, C, H, W) -> (N, C, size, size): cut, mirrored, turned, scaled, moved; zeros around."""
-        data, side = self.data, pixels.shape[2]
-        room = side - size
-        if not (room or data.crop or data.flip or data.shift or data.rotate or data.zoom):
-            return pixels
-        cut_y, cut_x, mirror, shift_y, shift_x, turn, zoom = self.amounts
-        angle, scale = turn * math.radians(data.rotate), 1 + zoom * data.zoom
-        flip = torch.where(mirror < 0, -1.0, 1.0) if data.flip else torch.ones_like(mirror)
-        cos, sin = angle.cos() * scale * size / side, angle.sin() * scale * size / side
-        move_y, move_x = (
-            2 * (self._cut(cut, room) + shift * data.shift) / side
-            for cut, shift in ((cut_y, shift_y), (cut_x, shift_x))
-        )
-        matrices = torch.stack([cos * flip, -sin, move_x, sin * flip, cos, move_y], dim=1).reshape(-1, 2, 3)
-        shape = [len(pixels), pixels.shape[1], size, size]
-        grid = functional.affine_grid(matrices.to(pixels.device, pixels.dtype), shape, align_corners=False)
-        moved = functional.grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
-        return moved.round_().clamp_(0, 255)
+def _grid(matrices: Tensor, size: int) -> Tensor:
+    """Points (n, size, size, 2) for `grid_sample`.
 
-    def _cut(self, amount: Tensor, room: int) -> Tensor:
-        """How far the middle of the cut is from the middle of the picture: whole steps from edge to edge."""
-        reach = room + 2 * self.data.crop  # there are reach + 1 places
-        place = ((amount + 1) / 2 * (reach + 1)).floor().clamp_max(reach)
-        return place - reach / 2
+    As torch's `affine_grid`, but without its matrix product, for which a GPU may take numbers of 10 bits: a
+    whole pixel must stay one.
+    """
+    line = (torch.arange(size, device=matrices.device, dtype=torch.float32) * 2 + 1) / size - 1
+    across, down, middle = matrices[:, None, None].unbind(-1)
+    return across * line[:, None] + down * line[:, None, None] + middle
+
+
+def _check_size(pixels: NDArray[np.uint8], size: int) -> None:
+    if (side := min(pixels.shape[1:3])) < size:
+        raise UserError(f"data.side must be at least {size}, the side of the network's images, not {side}")

@@ -117,8 +117,9 @@ def _layers(parts: Sequence[Part]) -> Iterator[Layer]:
 def topology(network: Network, bits: Bits) -> Topology:
     """The topology of a network at these widths.
 
-    The first and the last layer have `bits.edge_weights`, unless `bits.layers` says otherwise. Raises
-    UserError for a layer in `bits.layers` that the network does not have, and an image too small for its layers.
+    The first and the last layer have `bits.edge_weights`, unless `bits.layers` says otherwise.
+    Raises UserError for a layer in `bits.layers` that the network does not have, and an image too small for
+    its layers.
     """
     draw, size, channels = _ARCHITECTURES[network.name]
     builder = _Builder(network, bits, network.size or size, channels)

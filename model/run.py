@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from codegen.ir import IntegerNetwork, Provenance, TestSet, UserError
 from model.batches import to_codes
 from model.checkpoint import Checkpoint, Progress
-from model.data import Dataset, Part, read
+from model.data import Dataset, Images, read
 from model.distributed import processes, rank
 from model.export import count_equal, export
 from model.health import MOST_LOST, LayerHealth, examine, health
@@ -84,8 +84,9 @@ def train(
 ) -> Outcome | None:
     """Train by the recipe; the same recipe, seed and data give the same network on the same machine.
 
-    `data` is the folder of the data set. Gives None in all processes but the first. Raises UserError for
-    broken data, and AssertionError if the exported network is not equal to the student on every held-out image.
+    `data` is the folder of the data set. Gives None in all processes but the first. Raises UserError
+    for broken data, and AssertionError if the exported network is not equal to the student on every
+    held-out image.
     """
     size, _, channels = image_shape(recipe.network)
     with processes(settings.device) as device, _deterministic(device, settings.threads):
@@ -246,7 +247,7 @@ class _Run:
             for sentence in health(layer.name, given, layer.activation_bits).collapse():
                 self.journal.warn(f"{name}: {sentence}")
 
-    def _codes(self, images: Part, most_bytes: int) -> TestSet:
+    def _codes(self, images: Images, most_bytes: int) -> TestSet:
         """As many of the images as fit, as the network reads them."""
         height, width, channels = self.student.topology.image
         some = images[np.arange(min(len(images), most_bytes // (height * width * channels)))]

@@ -119,7 +119,7 @@ class Student(Layered):
 
     @torch.no_grad()
     def trace(self, codes: Tensor) -> dict[str, NDArray[np.int64]]:
-        """Every node's integers for image codes (N, C, H, W), named and laid out as the exported network's."""
+        """Every node's integers for image codes (N, C, H, W), laid out as in the exported network."""
         nodes: dict[str, Tensor] = {}
 
         def layer_by_layer(layer: Layer, x: Tensor) -> Tensor:

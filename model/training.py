@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from codegen.ir import UserError
 from model.batches import Batches, to_codes, to_tensor
 from model.checkpoint import Checkpoint, OptimiserState, Progress
-from model.data import Part
+from model.data import Images
 from model.distributed import in_parallel, mean, rank, world
 from model.journal import Journal, StageLog
 from model.recipe import Data, Schedule
@@ -32,11 +32,11 @@ class Feeder:
     input_bits: int
     device: torch.device
 
-    def batches(self, images: Part, batch: int) -> Batches:
+    def batches(self, images: Images, batch: int) -> Batches:
         """Random batches to learn from; every process gets its share of each."""
         return Batches(images, self.data, self.size, self.input_bits, batch, self.device, rank(), world())
 
-    def plain(self, images: Part, most: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def plain(self, images: Images, most: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """The images, or the first of them, as they are: codes (N, C, H, W) float32 and labels (N,) int64."""
         count = min(len(images), most or len(images))
         for start in range(0, count, TOGETHER):
@@ -45,7 +45,7 @@ class Feeder:
             yield codes.to(self.device), torch.from_numpy(some.labels).to(self.device)
 
     @torch.no_grad()
-    def count_correct(self, network: Callable[[Tensor], Tensor], images: Part) -> int:
+    def count_correct(self, network: Callable[[Tensor], Tensor], images: Images) -> int:
         """How many images the network, which gives (N, classes), puts into their class."""
         right = [(network(codes).argmax(1) == labels).sum() for codes, labels in self.plain(images)]
         return int(torch.stack(right).sum())
@@ -58,7 +58,7 @@ class Trainer:
         self,
         networks: nn.ModuleDict,
         feeder: Feeder,
-        train: Part,
+        train: Images,
         seed: int,
         journal: Journal,
         checkpoint: Checkpoint,
@@ -84,7 +84,7 @@ class Trainer:
         self.progress.seconds[stage] = time.monotonic() - start
         self._finish(stage)
 
-    def count(self, name: str, network: Callable[[Tensor], Tensor], images: Part) -> int:
+    def count(self, name: str, network: Callable[[Tensor], Tensor], images: Images) -> int:
         """How many images the network puts into their class; counted once."""
         if name not in self.progress.counts:
             self.progress.counts[name] = self.feeder.count_correct(network, images)

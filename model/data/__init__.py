@@ -1,6 +1,6 @@
-"""The images: where they come from, and how they are split."""
+"""The images: where they come from, how they are split, and how those that decode slowly are kept."""
 
-from model.data.images import Dataset, Images, Part
-from model.data.sources import fingerprint, read
+from model.data._parts import Dataset, Images
+from model.data._read import fingerprint, read
 
-__all__ = ["Dataset", "Images", "Part", "fingerprint", "read"]
+__all__ = ["Dataset", "Images", "fingerprint", "read"]
