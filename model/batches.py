@@ -114,7 +114,7 @@ class Batches:
         return seen.round_().clamp_(0, 255)
 
     def _codes(self, pixels: Tensor) -> Tensor:
-        """`to_codes` of whole numbers in 0..255; the half is for a GPU, which divides by a rounded inverse."""
+        """`to_codes` of whole numbers in 0..255; the half is for GPUs, which divide by a rounded inverse."""
         return pixels if self.top == 255 else pixels.mul_(self.top).add_(127.5).div_(255).floor_()
 
 

@@ -26,6 +26,7 @@ from codegen.ir import (
     TensorType,
 )
 from model import networks
+from model.batches import to_tensor
 from model.networks import GlobalAverage, Layer, Residual
 from model.student import Hidden, Student
 
@@ -133,8 +134,7 @@ def count_equal(
 def check_equal(student: Student, network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The classes of images (N, H, W, C); AssertionError with the first place where the two differ."""
     device = student.layer(student.topology.layers[0].name).weight.device
-    codes = torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous().to(device)
-    expected, got = network.trace(images), student.trace(codes)
+    expected, got = network.trace(images), student.trace(to_tensor(images).to(device))
     assert set(expected) == set(got), f"nodes {list(expected)} are not those of the student, {list(got)}"
     for name, values in expected.items():
         assert values.shape == got[name].shape, f"{name}: shape {got[name].shape}, not {values.shape}"

@@ -58,7 +58,7 @@ class Layered(nn.Module):
         return x, resume
 
     def _walk(self, codes: Tensor, watch: Watch | None) -> Generator[Step, Tensor, Tensor]:
-        return _Walk(self.quantised, watch).network(self.topology.parts, codes)
+        return Walk(self.quantised, watch).network(self.topology.parts, codes)
 
 
 def _finish(
@@ -75,7 +75,7 @@ def _finish(
         return result
 
 
-class _Walk:
+class Walk:
     """Generators that give out each layer with its input, and are sent its output."""
 
     def __init__(self, quantised: bool, watch: Watch | None) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from model.journal import Journal
 from model.recipe import Recipe, load
-from model.run import Outcome, train
+from model.run import Outcome, Settings, train
 
 
 @pytest.fixture
@@ -31,4 +31,6 @@ def short() -> Recipe:
 
 @pytest.fixture(scope="session")
 def outcome(short: Recipe) -> Outcome:
-    return train(short, 0, None, quiet())
+    result = train(short, 0, None, quiet(), Settings())
+    assert result is not None
+    return result

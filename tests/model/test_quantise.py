@@ -6,9 +6,10 @@ import torch
 
 from codegen import ir
 from model.quantise import (
-    check_exact,
     dorefa_activation,
     dorefa_weights,
+    exact_dtype,
+    largest_sum,
     odd_weights,
     requantise,
     rounded,
@@ -96,38 +97,66 @@ def test_gradient_of_binary_weights_is_the_identity() -> None:
     assert latent.grad.tolist() == [1, -2, 3]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
 def test_requantise_is_the_definition(seed: int) -> None:
     random = np.random.default_rng(seed)
-    weight_bits, bits, fraction = (int(random.integers(low, high)) for low, high in ((1, 9), (1, 9), (0, 17)))
+    weight_bits, bits, fraction = (int(random.integers(low, high)) for low, high in ((1, 9), (1, 9), (0, 25)))
     d = (2**weight_bits - 1) * 2**fraction
     channels = 5
     shape = (channels,) if random.random() < 0.5 else ()
-    alpha = np.asarray(random.integers(1, 2**11, shape))
-    reach = 2 + 2 ** (bits + 2) * d // int(alpha.max())
+    alpha = np.asarray(random.integers(1, 2 ** int(random.integers(1, 28)), shape))
+    reach = 2 + min(2**24, 2 ** (bits + 2) * d // int(alpha.max()))
     acc = random.integers(-reach, reach, (50, 3, 4, channels))
     beta = np.asarray(random.integers(-4 * d, 4 * d, shape))
     arguments = (weight_bits, fraction, bits)
     expected = ir.requantise(acc, alpha, beta, *arguments)
-    operands = (
-        torch.from_numpy(array.astype(np.float64)) for array in (acc.transpose(0, 3, 1, 2), alpha, beta)
-    )
-    got = requantise(*operands, *arguments).permute(0, 2, 3, 1).numpy()
-    case = f"seed {seed}: W {weight_bits}, A {bits}, f {fraction}, alpha {alpha}, beta {beta}"
-    assert np.array_equal(got, expected), case
-    assert len(np.unique(expected)) > 1, case
+    sums = torch.from_numpy(acc.transpose(0, 3, 1, 2).astype(np.float32))
+    alphas, betas = (torch.from_numpy(array.astype(np.float64)) for array in (alpha, beta))
+    for rank, some in ((4, sums), (2, sums[:, :, 0, 0])):
+        got = requantise(some, reach, alphas, betas, *arguments)
+        wanted = expected if rank == 4 else expected[:, 0, 0]
+        case = f"seed {seed}: W {weight_bits}, A {bits}, f {fraction}, alpha {alpha}, beta {beta}"
+        assert got.dtype == torch.float32
+        assert np.array_equal(got.movedim(1, -1).numpy(), wanted), case
+
+
+@pytest.mark.parametrize("alpha", [2**20 + 1, 2**37 + 1])
+def test_requantise_is_exact_at_every_edge_of_a_step(alpha: int) -> None:
+    """One below, at and above each threshold, with products that floats hold and ones that they do not."""
+    d = 255 * 2**24
+    edges = np.array([((2 * k - 1) * d) // (2 * alpha) for k in range(1, 256)])
+    acc = (edges[:, None] + np.arange(-1, 3)).reshape(-1, 1, 1, 1)
+    expected = ir.requantise(acc, np.array(alpha), np.array(0), 8, 24, 8)
+    sums = torch.from_numpy(acc.astype(np.float32))
+    assert np.array_equal(sums.numpy(), acc)
+    got = requantise(sums, 2**24, torch.tensor(float(alpha)).double(), torch.zeros(()).double(), 8, 24, 8)
+    assert np.array_equal(got.numpy(), expected)
+    assert len(np.unique(expected)) > 1
+
+
+def test_requantise_gives_the_same_codes_with_and_without_a_gradient() -> None:
+    acc = torch.arange(-300.0, 300).reshape(-1, 1)
+    arguments = (300, tensor(37), tensor(-500), 4, 6, 4)
+    with torch.no_grad():
+        plain = requantise(acc, *arguments)
+    assert torch.equal(requantise(acc.requires_grad_(), *arguments), plain)
+
+
+def test_requantise_refuses_what_64_bits_cannot_hold() -> None:
+    with pytest.raises(ir.UserError, match=r"^a scale must keep its products below 2\^63, not at \d+; use a"):
+        requantise(tensor(1).reshape(1, 1), 2**24, tensor(2.0**40), tensor(0), 8, 24, 8)
 
 
 def test_requantise_rounds_halves_up_on_both_sides_of_zero() -> None:
     acc = tensor(-3, -2, -1, 0, 1, 2, 3, 29, 30).reshape(-1, 1, 1, 1)
-    codes = requantise(acc, tensor(1), tensor(2), weight_bits=1, fraction=1, bits=4)  # (acc + 2) / 2
+    codes = requantise(acc, 30, tensor(1), tensor(2), weight_bits=1, fraction=1, bits=4)  # (acc + 2) / 2
     assert codes.flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 15, 15]
 
 
 def test_gradient_of_requantise_is_that_of_the_line_between_the_clips() -> None:
     acc = tensor(-900, 10, 900).reshape(1, 3, 1, 1).detach().requires_grad_()
     alpha, beta = tensor(3, 5, 7), tensor(1, 2, 3)
-    requantise(acc, alpha, beta, weight_bits=2, fraction=2, bits=4).sum().backward()  # d = 12
+    requantise(acc, 900, alpha, beta, weight_bits=2, fraction=2, bits=4).sum().backward()  # d = 12
     assert acc.grad is not None
     assert alpha.grad is not None
     assert beta.grad is not None
@@ -136,11 +165,18 @@ def test_gradient_of_requantise_is_that_of_the_line_between_the_clips() -> None:
     assert beta.grad.tolist() == pytest.approx([0, 1 / 12, 0])
 
 
-def test_sums_that_float64_cannot_hold_are_refused() -> None:
-    check_exact("fc", 2**36, 8, 8)
+def test_sums_take_the_smallest_float_that_holds_them() -> None:
+    assert exact_dtype("fc", 2**24 - 1) == torch.float32
+    assert exact_dtype("fc", 2**24) == torch.float64
+    assert exact_dtype("fc", 2**53 - 1) == torch.float64
     with pytest.raises(ir.UserError) as error:
-        check_exact("fc", 2**38, 8, 8)
+        exact_dtype("fc", 2**53)
     assert str(error.value) == (
-        "layer fc must keep its sums below 2^53 to be exact, not at 17873935899033600; "
+        "layer fc must keep its sums below 2^53 to be exact, not at 9007199254740992; "
         "use fewer weight or activation bits"
     )
+
+
+def test_the_largest_sum_is_that_of_the_heaviest_channel() -> None:
+    weights = torch.tensor([[[1.0, -3.0]], [[15.0, 1.0]], [[-7.0, 7.0]]])
+    assert largest_sum(weights, 4) == 16 * 15

@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from codegen.ir import UserError
-from model.recipe import Recipe, Scale, Target, canonical, load, parse, shipped
+from model.networks import topology
+from model.recipe import (
+    Architecture,
+    LayerBits,
+    Method,
+    Recipe,
+    Scale,
+    Target,
+    canonical,
+    load,
+    parse,
+    shipped,
+)
 
 TEXT = shipped()["digits_w4a4"]
 
@@ -23,7 +35,8 @@ def changed(pattern: str, new: str) -> str:
 def test_shipped_recipes_can_be_read(name: str) -> None:
     recipe = load(name)
     assert recipe.name == name
-    assert recipe.summary.startswith("digits: ")
+    assert recipe.summary
+    topology(recipe.network, recipe.bits)
 
 
 def test_the_first_recipe_is_what_its_name_says() -> None:
@@ -66,8 +79,8 @@ def test_equal_recipes_have_equal_plain_forms() -> None:
     ("pattern", "new", "message"),
     [
         (r"^rotate = 10", "rotat = 10", "unknown key 'data.rotat'; did you mean 'rotate'?"),
-        (r"^network = ", "zzz = ", "unknown key 'zzz'"),
-        (r"^zoom = .*$", "", "key 'data.zoom' is missing; add it"),
+        (r"^summary = ", "zzz = ", "unknown key 'zzz'"),
+        (r"^validation = .*$", "", "key 'data.validation' is missing; add it"),
         (r"^weights = 4", "weights = 4.5", "bits.weights must be a whole number, not 4.5"),
         (r"^weights = 4", "weights = true", "bits.weights must be a whole number, not True"),
         (r"^weights = 4", "weights = 9", "bits.weights must be a whole number from 1 to 8, not 9"),
@@ -81,11 +94,20 @@ def test_equal_recipes_have_equal_plain_forms() -> None:
             "student.scale must be 'layer' or 'channel', not 'chanel'; did you mean 'channel'?",
         ),
         (r'^target = "quantised"', "target = 3", "student.target must be 'clipped' or 'quantised', not 3"),
-        (r'^network = "digits"', 'network = "vgg"', "network must be 'digits', not 'vgg'"),
+        (
+            r'^name = "digits"',
+            'name = "vgg"',
+            "network.name must be 'digits', 'lenet', 'vgg_small', 'alexnet' or 'resnet18', not 'vgg'; "
+            "did you mean 'vgg_small'?",
+        ),
+        (r'^name = "digits"', 'name = "digits"\nsize = 2', "network.size must be a whole number from 4 to"),
+        (r'^source = "digits"', 'source = "digits"\nflip = 1', "data.flip must be true or false, not 1"),
+        (r"^input = 4", "input = 4\nlayers = 3", "bits.layers must be a table of keys, not 3"),
+        (r"^input = 4", "input = 4\nlayers.fc.weight = 3", "'bits.layers.fc.weight'; did you mean 'weig"),
         (r'^summary = .*$', "summary = 1", "summary must be a text in quotes, not 1"),
         (r"^schedule = .*$", "schedule = 5", "teacher.schedule must be a table of keys, not 5"),
-        (r"^network = ", "network ", "must be TOML: Expected '=' after a key"),
-        (r"^network = ", 'name = "x"\nnetwork = ', "unknown key 'name'; a recipe is called as its file is"),
+        (r"^summary = ", "summary ", "must be TOML: Expected '=' after a key"),
+        (r"^summary = ", 'name = "x"\nsummary = ', "unknown key 'name'; a recipe is called as its file is"),
     ],
 )  # fmt: skip
 def test_every_mistake_is_named(pattern: str, new: str, message: str) -> None:
@@ -98,7 +120,7 @@ def test_every_mistake_is_named(pattern: str, new: str, message: str) -> None:
 def test_an_unknown_recipe_gets_the_nearest_name() -> None:
     with pytest.raises(UserError) as error:
         load("digit_w4a4")
-    assert str(error.value).startswith("recipe must be one of digits_w1a1, digits_w2a2, ")
+    assert str(error.value).startswith("recipe must be one of ")
     assert str(error.value).endswith("a file ending in .toml, not 'digit_w4a4'; did you mean 'digits_w4a4'?")
 
 
@@ -114,3 +136,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_parsed_recipe_is_typed() -> None:
     assert isinstance(load("digits_w1a1"), Recipe)
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    recipe = parse("mine", changed(r"^zoom = .*$", ""))
+    assert recipe.data.zoom == 0
+    assert recipe.student.method is Method.PROGRESSIVE
+    assert recipe.network.name is Architecture.DIGITS
+    assert recipe.network.size is None
+
+
+def test_layers_may_have_widths_of_their_own() -> None:
+    recipe = parse("mine", changed(r"^input = 4", "input = 4\nlayers.conv2 = { weights = 2 }"))
+    assert recipe.bits.layers == {"conv2": LayerBits(weights=2)}
+    assert topology(recipe.network, recipe.bits).layers[1].weight_bits == 2
+    assert canonical(recipe)["bits"]["layers"] == {"conv2": {"weights": 2, "activations": None}}
