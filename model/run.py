@@ -132,7 +132,7 @@ class _Run:
         float_epochs, schedule = self.recipe.teacher.float_epochs, self.recipe.teacher.schedule
         loss = Labels(self.teacher)
         if float_epochs:
-            self.teacher.set_quantised("float" in self.trainer.progress.done)
+            self.teacher.set_quantised(False)
             self._fit("float", self.teacher, loss, replace(schedule, epochs=float_epochs), self.teacher)
             self._count("float", self.teacher)
         self.teacher.set_quantised(True)

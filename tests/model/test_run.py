@@ -58,7 +58,7 @@ def test_every_architecture_agrees_at_every_node(
     teacher, codes = teacher_of(layers), images(layers, 20)
     student = Student(layers, options(scale, fraction))
     initialise(student, teacher, [codes], options(scale, fraction), torch.Generator())
-    integers = export(student, "one", Provenance("one", 0, "none", 20))
+    integers = export(student, "one", Provenance("one", 0, "none", 20, 0, 0))
     pixels = codes.permute(0, 2, 3, 1).numpy().astype(np.uint8)
     check_equal(student, integers, pixels)
     if network.name.value != "resnet18":  # whose deeper codes may all be the same where weights are random
