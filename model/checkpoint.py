@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from codegen.ir import UserError, write_atomically
+from model.folder import make
 from model.journal import Record
 
 Tensors = dict[str, Tensor]
@@ -51,6 +52,7 @@ class Checkpoint:
         for index, state in (optimiser.state_dict()["state"] if optimiser else {}).items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        make(self.path.parent)
         write_atomically(self.path, save(plain, {_KEY: json.dumps(asdict(progress))}))
 
     def read(self, digest: str) -> tuple[Progress, Tensors, OptimiserState]:

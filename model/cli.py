@@ -18,13 +18,14 @@ from rich.table import Table
 from codegen.ir import UserError, load, load_test_set, save, save_test_set, write_atomically
 from model import folder as folders
 from model import recipe as recipes
-from model.health import LayerHealth, examine
+from model.health import EXAMINED, LayerHealth, examine
 from model.journal import Journal
 
 if TYPE_CHECKING:
     from model.run import Outcome  # torch takes seconds to import, so only training does
 
 RUNS = Path("runs")
+TOGETHER = 100  # images that are evaluated at once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,7 +161,7 @@ def _train(options: argparse.Namespace) -> int:
             f"{folder} is up to date: same recipe, seed {options.seed}, data and code (--force trains again)"
         )
         return 0
-    folders.make(folder)
+    folders.check_writable(folder)
     from model.run import Settings, train
 
     settings = Settings(folder, options.resume, options.device, options.threads, options.teacher)
@@ -185,6 +186,7 @@ def finish(
     for layer in outcome.health:
         for warning in layer.warnings():
             journal.warn(warning)
+    folders.make(folder)
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in journal.records)
     write_atomically(folder / folders.METRICS, lines.encode())
     write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
@@ -237,7 +239,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     test = load_test_set(options.test or path.with_name(folders.TEST_SET))
     if not len(test.labels):
         raise UserError("the test set must hold at least one image, not none")
-    correct = int((network.run(test.images) == test.labels).sum())
+    correct = 0
+    with Journal(Console(stderr=True)).steps("evaluate", len(test.labels)) as seen:
+        for start in range(0, len(test.labels), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            correct += int((network.run(test.images[some]) == test.labels[some]).sum())
+            seen(TOGETHER)
     _say(f"{network.name}: {correct} of {len(test.labels)} right, {correct / len(test.labels):.2%}")
     source = network.provenance
     if source is not None:
@@ -245,7 +252,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             f"from recipe {source.recipe}, seed {source.seed}, {source.dataset}; in training the student got "
             f"{source.student_correct} of {source.test_images} right, its teacher {source.teacher_correct}"
         )
-    Console().print(_health_table(examine(network, test.images)))
+    Console().print(_health_table(examine(network, test.images[:EXAMINED])))
     return 0
 
 

@@ -64,15 +64,19 @@ def finish(folder: Path, run: Mapping[str, Any]) -> None:
     write_atomically(folder / RUN, (json.dumps({**run, "files": files}, indent=2) + "\n").encode())
 
 
+def check_writable(folder: Path) -> None:
+    """Raise UserError now rather than after the training if `folder` cannot be made or written to."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"--out must be a folder that can be written to, not '{folder}'; name another one")
+
+
 def make(folder: Path) -> None:
-    """Make the folder; raises UserError if it cannot be made or written to."""
+    """Make the folder if it is not there; raises UserError if it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise UserError(f"--out must be a folder that can be written to, not '{folder}'; name another one")
+    except OSError as error:
+        raise UserError(f"'{folder}' must be a folder that can be made, but: {error.strerror}") from error
 
 
 def _hashes(folder: Path, names: Any) -> dict[str, str]:

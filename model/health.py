@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from codegen.ir import IntegerNetwork, Requantise
 
 COLLAPSED = 0.95
+EXAMINED = 200  # images that shares are counted on
 MOST_LOST = 0.05  # of all images: what a layer may cost before it is named
 
 

@@ -22,7 +22,7 @@ from model.checkpoint import Checkpoint, Progress
 from model.data import Dataset, Images, read
 from model.distributed import processes, rank
 from model.export import count_equal, export
-from model.health import MOST_LOST, LayerHealth, examine, health
+from model.health import EXAMINED, MOST_LOST, LayerHealth, examine, health
 from model.journal import Journal
 from model.layered import Layered
 from model.networks import Layer, image_shape, topology
@@ -33,7 +33,6 @@ from model.teacher import Teacher
 from model.training import Feeder, Trainer, stage_seed
 
 CALIBRATED_ON = 2000  # images for stage 1's least squares
-EXAMINED = 200  # images for the shares of zero and saturated codes
 KEPT_BYTES = 2**26  # of held-out images beside the network, for simulation and evaluation
 TEACHER_KEY = "intandem_teacher"
 
