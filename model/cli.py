@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from codegen.ir import UserError, load, load_test_set, save, save_test_set, write_atomically
+from codegen.ir import UserError, load, load_test_set
 from model import folder as folders
 from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine
+from model.job import carry_out
 from model.journal import Journal
-
-if TYPE_CHECKING:
-    from model.run import Outcome  # torch takes seconds to import, so only training does
 
 RUNS = Path("runs")
 TOGETHER = 100  # images that are evaluated at once
@@ -54,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
+    _add_results(commands)
     listing = commands.add_parser(
         "list",
         help="show the recipes that can be trained",
@@ -140,6 +135,30 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=_evaluate)
 
 
+def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "results",
+        help="run a study and print its tables",
+        description="Run everything that a study compares, each run once (an interrupted study goes on), and "
+        "print its tables in Markdown. On two cores the digits take half an hour, CIFAR-10 most of a day.",
+        epilog="Example: python -m model results digits --write docs/results.md",
+    )
+    parser.add_argument("study", choices=["digits", "cifar"])
+    parser.add_argument("--data", type=Path, metavar="DIR", help="as for train")
+    parser.add_argument("--threads", type=_positive, default=os.cpu_count(), metavar="N", help="as for train")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=RUNS / "results",
+        metavar="DIR",
+        help="where runs go (default %(default)s)",
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the tables into their place in this file too"
+    )
+    parser.set_defaults(run=_results)
+
+
 def _seed(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^63 - 1, not '{text}'")
@@ -161,76 +180,51 @@ def _train(options: argparse.Namespace) -> int:
             f"{folder} is up to date: same recipe, seed {options.seed}, data and code (--force trains again)"
         )
         return 0
-    folders.check_writable(folder)
-    from model.run import Settings, train
+    from model.run import Settings
 
     settings = Settings(folder, options.resume, options.device, options.threads, options.teacher)
     journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
-    outcome = train(recipe, options.seed, options.data, journal, settings, digest)
-    if outcome is None:  # the first process tells the rest
-        return 0
-    finish(folder, digest, recipe, options.seed, outcome, journal)
-    Console().print(_score_table(f"{recipe.name}, seed {options.seed}", outcome))
-    _say(f"{sum(outcome.seconds.values()):.0f} s; written to {folder}")
+    run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
+    if run is not None:  # the first process tells for the rest
+        Console().print(_score_table(f"{recipe.name}, seed {options.seed}", run["correct"]))
+        _say(f"{sum(run['seconds'].values()):.0f} s; written to {folder}")
     return 0
 
 
-def finish(
-    folder: Path, digest: str, recipe: recipes.Recipe, seed: int, outcome: Outcome, journal: Journal
-) -> None:
-    """Write what a finished run leaves, run.json last, and take its checkpoint away."""
-    from model.checkpoint import Checkpoint
-    from model.curves import draw
-    from model.run import save_teacher
-
-    for layer in outcome.health:
-        for warning in layer.warnings():
-            journal.warn(warning)
-    folders.make(folder)
-    lines = "".join(json.dumps(asdict(record)) + "\n" for record in journal.records)
-    write_atomically(folder / folders.METRICS, lines.encode())
-    write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
-    write_atomically(folder / folders.TEACHER, save_teacher(outcome))
-    save_test_set(outcome.test_set, folder / folders.TEST_SET)
-    save(outcome.network, folder / folders.NETWORK)
-    folders.finish(
-        folder,
-        {
-            "recipe": recipes.canonical(recipe),
-            "seed": seed,
-            "digest": digest,
-            "correct": asdict(outcome.score),
-            "layers": [asdict(layer) for layer in outcome.health],
-            "warnings": journal.warnings,
-            "seconds": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        },
-    )
-    Checkpoint(folder).remove()
-
-
-def _score_table(title: str, outcome: Outcome) -> Table:
-    score = outcome.score
+def _score_table(title: str, correct: dict[str, int | None]) -> Table:
+    images = correct["images"] or 1
     rows = {
-        "float network": score.float,
-        "teacher": score.teacher,
-        "student after stage 1": score.initial,
-        "student": score.student,
-        "integer network": score.network,
+        "float network": "float",
+        "teacher": "teacher",
+        "student after stage 1": "initial",
+        "student": "student",
+        "integer network": "network",
     }
     table = Table(
         "",
         "correct",
         "accuracy",
-        title=f"{title}: {score.images} held-out images",
+        title=f"{title}: {images} held-out images",
         box=None,
         title_justify="left",
         padding=(0, 2, 0, 0),
     )
-    for name, correct in rows.items():
-        if correct is not None:
-            table.add_row(name, str(correct), f"{correct / score.images:.2%}")
+    for name, key in rows.items():
+        count = correct[key]
+        if count is not None:
+            table.add_row(name, str(count), f"{count / images:.2%}")
     return table
+
+
+def _results(options: argparse.Namespace) -> int:
+    from model.results import Runner, study, write_section
+
+    runner = Runner(options.out, options.data, options.threads, Console(stderr=True))
+    text = study(options.study, runner)
+    if options.write is not None:
+        write_section(options.write, options.study, text)
+    print(text, end="")
+    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -1,0 +1,76 @@
+"""A training run as files: done once, and what it left is read when it is asked for again."""
+
+from __future__ import annotations
+
+import json
+import resource
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codegen.ir import save, save_test_set, write_atomically
+from model import folder as folders
+from model import recipe as recipes
+from model.journal import Journal
+
+if TYPE_CHECKING:
+    from model.run import Outcome, Settings  # torch takes seconds to import, so only training does
+
+
+def carry_out(
+    recipe: recipes.Recipe, seed: int, data: Path | None, journal: Journal, settings: Settings, digest: str
+) -> dict[str, Any] | None:
+    """Train and write all files into `settings.folder`; gives what run.json says, None in all processes but
+    the first.
+
+    `digest` is `folder.run_digest` of the run. Raises UserError and AssertionError as `run.train` does.
+    """
+    from model.run import train
+
+    assert settings.folder is not None, "a run that leaves files needs a folder"
+    folders.check_writable(settings.folder)
+    outcome = train(recipe, seed, data, journal, settings, digest)
+    if outcome is None:
+        return None
+    _write(settings.folder, digest, recipe, seed, outcome, journal)
+    return told(settings.folder)
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """What run.json of a finished run says."""
+    run: dict[str, Any] = json.loads((folder / folders.RUN).read_text("utf-8"))
+    return run
+
+
+def _write(
+    folder: Path, digest: str, recipe: recipes.Recipe, seed: int, outcome: Outcome, journal: Journal
+) -> None:
+    """What a finished run leaves; run.json comes last, and then its checkpoint goes."""
+    from model.checkpoint import Checkpoint
+    from model.curves import draw
+    from model.run import save_teacher
+
+    for layer in outcome.health:
+        for warning in layer.warnings():
+            journal.warn(warning)
+    folders.make(folder)
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in journal.records)
+    write_atomically(folder / folders.METRICS, lines.encode())
+    write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
+    write_atomically(folder / folders.TEACHER, save_teacher(outcome))
+    save_test_set(outcome.test_set, folder / folders.TEST_SET)
+    save(outcome.network, folder / folders.NETWORK)
+    folders.finish(
+        folder,
+        {
+            "recipe": recipes.canonical(recipe),
+            "seed": seed,
+            "digest": digest,
+            "correct": asdict(outcome.score),
+            "layers": [asdict(layer) for layer in outcome.health],
+            "warnings": journal.warnings,
+            "seconds": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        },
+    )
+    Checkpoint(folder).remove()
