@@ -12,6 +12,8 @@ LANES ?= auto
 STALL ?= 0
 ## 1 writes a waveform (slow, large)
 WAVES ?= 0
+## folder of CIFAR-10, for results-cifar
+DATA ?=
 
 PY := .venv/bin/python
 READY := .venv/.ready
@@ -21,18 +23,20 @@ stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 .DEFAULT_GOAL := help
 # What was asked for by name; without, the benchmark measures everything.
 BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
+# The recipes of these names that can be trained at once: their images come with scikit-learn.
+BUNDLED = $(if $(wildcard model/recipes/$(1).toml),$(shell grep -l 'source = "digits"' model/recipes/$(1).toml))
 # cocotb reads variables of these names itself.
-unexport NET IMAGES LANES STALL WAVES
-.PHONY: help sim test test-full lint bench venv clean distclean
+unexport NET IMAGES LANES STALL WAVES DATA
+.PHONY: help sim test test-full lint bench results-digits results-cifar venv clean distclean
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"; echo
-	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile; echo
+	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile; echo
 	@awk '/^## / { text = substr($$0, 4) } \
-	      /^[A-Z]+ \?= / { if (text) printf "  %-6s %s [%s]\n", $$1, text, $$3; text = "" }' Makefile
+	      /^[A-Z]+ \?=/ { if (text) printf "  %-6s %s [%s]\n", $$1, text, $$3; text = "" }' Makefile
 
 sim: $(READY) ## train NET if it can be and is not yet, build its hardware, simulate it, compare every value
-	@$(if $(wildcard model/recipes/$(NET).toml),$(PY) -m model train $(NET),:)
+	@$(if $(call BUNDLED,$(NET)),$(PY) -m model train $(NET),:)
 	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) \
 	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES)) $(if $(filter 1,$(WAVES)),--waves)
 
@@ -51,9 +55,15 @@ lint: $(READY) ## ruff and mypy
 	@$(PY) -m mypy
 
 bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times, memory; what each budget buys
-	@$(foreach recipe,$(wildcard model/recipes/$(or $(BENCH),digits_w?a?).toml),\
+	@$(foreach recipe,$(call BUNDLED,$(or $(BENCH),digits_w?a?)),\
 	    $(PY) -m model train $(basename $(notdir $(recipe))) &&) :
 	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
+
+results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (half an hour)
+	@$(PY) -m model results digits --threads 1 --write docs/results.md
+
+results-cifar: $(READY) ## the same for CIFAR-10 in DATA (most of a day; goes on where it was interrupted)
+	@$(PY) -m model results cifar $(if $(DATA),--data "$(DATA)") --write docs/results.md
 
 venv: $(READY) ## make or repair the environment in .venv, everything pinned in constraints.txt
 

@@ -54,7 +54,10 @@ class Source:
         if self.name in _trainable():
             how = f"python -m model train {self.name}"
         else:
-            how = "in a script of your own, save it with codegen.ir.save, and give the path of its file"
+            how = (
+                f"copy a recipe of model/recipes to {self.name}.toml, change its bits, and "
+                f"python -m model train {self.name}.toml"
+            )
         return (
             f"{self.name} is untrained: its weights are random, its scales fit two photographs. Its shapes "
             f"and cycles are real; its classes mean nothing until it is trained. To train it: {how}"

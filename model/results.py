@@ -169,8 +169,8 @@ def _ablation(recipe: Recipe, seeds: int, runner: Runner) -> str:
     teachers = [runner.run(recipe, seed, "as it is", None) for seed in range(seeds)]
     head = ["student", "a scale for each channel", "a scale for the layer"]
     return (
-        f"Students of `{recipe.name}`'s teachers ({_percent(teachers, 'teacher'):.1f} %), accuracy in % after "
-        f"stage 1 → at the end, mean of {seeds} seed{'s' if seeds > 1 else ''}.\n\n{_table(head, rows)}"
+        f"Students of `{recipe.name}`'s teachers ({_percent(teachers, 'teacher'):.1f} %), in % after stage 1 "
+        f"→ at the end, mean of {seeds} seed{'s' if seeds > 1 else ''}.\n\n{_table(head, rows)}"
     )
 
 

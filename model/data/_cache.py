@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tokenize
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ from rich.progress import track
 from codegen.ir import UserError
 from model.data._pictures import decoded
 
+_DAMAGED = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError)
+_CODE = 1  # to be raised when `decoded` gives other pixels: those kept are then none of its
 _CHUNK = 32  # pictures a task: few enough that Ctrl-C is heard soon
 
 
@@ -35,7 +38,7 @@ def decoded_once(
     shape = (len(paths), side, side, channels)
     try:
         folder = _folder()
-        file = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+        file = folder / f"{hashlib.sha256(f'{key} code {_CODE}'.encode()).hexdigest()}.npy"
         if (images := _kept(file, shape, labels)) is not None:
             return images
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,7 @@ def _kept(file: Path, shape: tuple[int, ...], labels: NDArray[np.int64]) -> NDAr
     try:
         images = np.lib.format.open_memmap(file, mode="r")  # which never unpickles
         beside = np.lib.format.open_memmap(_labels_of(file), mode="r")
-    except (OSError, ValueError, EOFError):
+    except _DAMAGED:
         return None
     whole = images.shape == shape and images.dtype == np.uint8 and images.flags.c_contiguous
     return images if whole and np.array_equal(beside, labels) else None

@@ -106,7 +106,9 @@ def _part(root: Path, part: str, classes: list[str]) -> Part:
         try:
             found = sorted(_pictures(folder))
         except OSError as error:
-            raise UserError(f"'{error.filename}' must be readable, but: {error.strerror}") from error
+            raise UserError(
+                f"'{error.filename}' must be readable, but: {error.strerror}; mend or remove it"
+            ) from error
         if not found:
             raise UserError(f"'{folder}' must have pictures ({', '.join(_SUFFIXES)}), but has none; add some")
         names += [f"{part}/{one}/{name}" for name, _ in found]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import pickletools
+import warnings
 from typing import Any
 
 RECORD = 3 * 32 * 32
 _UNSEEN = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "FRAME"}  # they leave what is on the stack alone
+_MOST = 1_000_000  # the real files have 50,000 opcodes; memory is not for any number of them
 _INTEGERS = {"BININT", "BININT1", "BININT2"}
 _OF_BYTES = {"BINGET", "LONG_BINGET", "TUPLE2", "REDUCE"}  # protocol 2 builds b"text" by a call on "text"
 
@@ -21,11 +23,7 @@ def pixels_and_labels(content: bytes) -> tuple[bytes, list[int]]:
     Understands what Python 2 wrote as protocol 2, and what Python 3 writes of the same dictionary as
     protocols 2 to 5. Raises ValueError, saying what it misses, for anything else.
     """
-    tokens = [
-        (opcode.name, argument)
-        for opcode, argument, _ in pickletools.genops(content)
-        if opcode.name not in _UNSEEN
-    ]
+    tokens = _tokens(content)
     where, pixels = _block(tokens)
     labels = _labels(tokens)
     if len(pixels) != len(labels) * RECORD:
@@ -36,6 +34,16 @@ def pixels_and_labels(content: bytes) -> tuple[bytes, list[int]]:
     if _is_columnwise(tokens, where):
         raise ValueError("its array of images is stored column after column")
     return pixels, labels
+
+
+def _tokens(content: bytes) -> list[Token]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd escapes in what may be no pickle at all
+        opcodes = itertools.islice(pickletools.genops(content), _MOST)
+        tokens = [(opcode.name, argument) for opcode, argument, _ in opcodes if opcode.name not in _UNSEEN]
+    if tokens[-1][0] != "STOP":
+        raise ValueError(f"it has more than {_MOST:,} steps")
+    return tokens
 
 
 def _block(tokens: list[Token]) -> tuple[int, bytes]:

@@ -122,7 +122,8 @@ def test_the_note_of_an_untrained_network_says_how_to_train_it(
     monkeypatch.setattr(networks, "_RECIPES", trained)
     source = Source("alexnet_w8a8", None, tiny(), None)
     assert source.note == told + (
-        "in a script of your own, save it with codegen.ir.save, and give the path of its file"
+        "copy a recipe of model/recipes to alexnet_w8a8.toml, change its bits, and "
+        "python -m model train alexnet_w8a8.toml"
     )
     (trained / "alexnet_w8a8.toml").touch()
     assert source.note == told + "python -m model train alexnet_w8a8"

@@ -10,6 +10,8 @@ import pytest
 from codegen import untrained as module
 from codegen.ir import Conv, IntegerNetwork, Linear, MaxPool, Requantise, TensorType
 from codegen.untrained import definition, has_photographs, photographs, recipes, untrained
+from model import networks as topologies
+from model.recipe import load
 
 CALIBRATED = 16
 RECIPES = ["vgg_small_w1a1", "alexnet_w4a4", "alexnet_w8a8"]
@@ -67,6 +69,22 @@ def test_alexnet_is_torchvisions(name: str) -> None:
     assert network(name).input == TensorType((224, 224, 3), 0, 255)
     assert network(name).macs == 714_188_480
     assert weights_of(name) == 61_100_840 - 10_344  # torchvision's parameters, without the biases
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_training_makes_has_the_same_layers(name: str) -> None:
+    recipe = load(name)
+    topology = topologies.topology(recipe.network, recipe.bits)
+    made = {node.name: node.op for node in network(name).nodes}
+    assert network(name).input.shape == topology.image
+    for layer in topology.layers:
+        op = made[layer.name]
+        assert isinstance(op, Conv | Linear)
+        outputs, inputs, *kernel = layer.weight_shape
+        assert op.weights.shape == (outputs, *kernel, inputs)
+        assert op.weights.bits == layer.weight_bits
+        if layer.activation_bits is not None:
+            assert made[f"{layer.name}_requantise"].bits == layer.activation_bits
 
 
 def test_vgg_small_is_that_of_the_binary_literature() -> None:
