@@ -1,8 +1,10 @@
 """Recipes: what ships can be read, and every mistake is named with what to do."""
 
 import re
-from dataclasses import FrozenInstanceError
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -14,6 +16,7 @@ from model.recipe import (
     Method,
     Recipe,
     Scale,
+    Schedule,
     Target,
     canonical,
     load,
@@ -151,3 +154,18 @@ def test_layers_may_have_widths_of_their_own() -> None:
     assert recipe.bits.layers == {"conv2": LayerBits(weights=2)}
     assert topology(recipe.network, recipe.bits).layers[1].weight_bits == 2
     assert canonical(recipe)["bits"]["layers"] == {"conv2": {"weights": 2, "activations": None}}
+
+
+def keys(kind: type, prefix: str = "") -> Iterator[str]:
+    """The names of all keys of a recipe, as a user writes them."""
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint) and prefix.count(".") < 1 and hint is not Schedule:
+            yield from keys(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_every_key_is_explained() -> None:
+    text = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    missing = [key for key in keys(Recipe) if f"`{key}" not in text and key not in ("name", "summary")]
+    assert missing == []
