@@ -60,7 +60,7 @@ bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times
 	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
 results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (half an hour)
-	@$(PY) -m model results digits --threads 1 --write docs/results.md
+	@$(PY) -m model results digits --write docs/results.md
 
 results-cifar: $(READY) ## the same for CIFAR-10 in DATA (most of a day; goes on where it was interrupted)
 	@$(PY) -m model results cifar $(if $(DATA),--data "$(DATA)") --write docs/results.md

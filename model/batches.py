@@ -123,10 +123,8 @@ def _matrices(draws: Tensor, data: recipes.Data, side: int, size: int) -> Tensor
 
     Both are measured as torch does, from -1 to 1 across the whole image and the whole window.
     """
-    places = side - size + 2 * data.crop + 1
-    crop_y, crop_x = (draws[:2] * places).floor() - (
-        places - 1
-    ) / 2  # of the window's middle from the image's
+    steps = side - size + 2 * data.crop  # from the window's first place to its last
+    crop_y, crop_x = (draws[:2] * (steps + 1)).floor() - steps / 2  # of its middle from the image's
     mirror = torch.where(draws[2] < 0.5, -1.0, 1.0) if data.flip else torch.ones_like(draws[2])
     turn, zoom, shift_y, shift_x = 2 * draws[3:] - 1
     angle, scale = turn * math.radians(data.rotate), (1 + zoom * data.zoom) * size / side

@@ -15,7 +15,7 @@ from codegen.ir import UserError, load, load_test_set
 from model import folder as folders
 from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine
-from model.job import carry_out
+from model.job import carry_out, default_threads
 from model.journal import Journal
 
 RUNS = Path("runs")
@@ -108,9 +108,8 @@ Several processes, on one host or more, share each batch:
     parser.add_argument(
         "--threads",
         type=_positive,
-        default=os.cpu_count(),
         metavar="N",
-        help="of the CPU; bytes may differ with another number (default: all, here %(default)s)",
+        help="of the CPU; bytes may differ with another number (default: all, 1 for images below 32x32)",
     )
     parser.add_argument("--force", action="store_true", help="train even if the same run is there already")
     parser.set_defaults(run=_train)
@@ -182,7 +181,8 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     from model.run import Settings
 
-    settings = Settings(folder, options.resume, options.device, options.threads, options.teacher)
+    threads = options.threads or default_threads(recipe)
+    settings = Settings(folder, options.resume, options.device, threads, options.teacher)
     journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
     run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest

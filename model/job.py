@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +13,16 @@ from codegen.ir import save, save_test_set, write_atomically
 from model import folder as folders
 from model import recipe as recipes
 from model.journal import Journal
+from model.networks import image_shape
 
 if TYPE_CHECKING:
     from model.run import Outcome, Settings  # torch takes seconds to import, so only training does
+
+
+def default_threads(recipe: recipes.Recipe) -> int:
+    """As many as there are cores, but one where a batch is too little work to share."""
+    height, width, _ = image_shape(recipe.network)
+    return 1 if height * width < 32 * 32 else os.cpu_count() or 1
 
 
 def carry_out(

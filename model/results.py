@@ -12,7 +12,7 @@ from rich.console import Console
 
 from codegen.ir import UserError, write_atomically
 from model import folder as folders
-from model.job import carry_out, told
+from model.job import carry_out, default_threads, told
 from model.journal import Journal
 from model.networks import topology
 from model.recipe import Feed, Method, Recipe, Scale, Start, load
@@ -88,7 +88,7 @@ VARIANTS = (
 class Runner:
     """Does the runs that are not there yet, under one folder, and shares teachers between students."""
 
-    def __init__(self, folder: Path, data: Path | None, threads: int, console: Console) -> None:
+    def __init__(self, folder: Path, data: Path | None, threads: int | None, console: Console) -> None:
         self.folder, self.data, self.threads, self.console = folder, data, threads, console
 
     def run(self, recipe: Recipe, seed: int, label: str, teacher: Path | None) -> Run:
@@ -101,7 +101,7 @@ class Runner:
         if folders.is_finished(folder, digest):
             return told(folder)
         self.console.print(f"{folder}", highlight=False)
-        settings = Settings(folder, (folder / NAME).is_file(), "cpu", self.threads, teacher)
+        settings = Settings(folder, (folder / NAME).is_file(), "cpu", self.threads_of(recipe), teacher)
         try:
             run = carry_out(recipe, seed, self.data, Journal(self.console), settings, digest)
         except UserError:
@@ -111,6 +111,10 @@ class Runner:
             run = carry_out(recipe, seed, self.data, Journal(self.console), again, digest)
         assert run is not None, "there is one process only"
         return run
+
+    def threads_of(self, recipe: Recipe) -> int:
+        """How many the recipe's runs take."""
+        return self.threads or default_threads(recipe)
 
     def place(self, recipe: Recipe, seed: int, label: str) -> Path:
         """The folder of a run."""
@@ -144,10 +148,11 @@ def _accuracies(chosen: Study, runner: Runner) -> str:
     head = ["recipe", "float", "teacher", "stage 1", "student = integers", "student - teacher"]
     cost = ["recipe", "teacher", "stage 1", "stage 2, layer by layer", "student / teacher", "check"]
     images = runs[0]["correct"]["images"]
+    threads = f"threads: {runner.threads_of(load(chosen.recipes[0]))}"
     return (
         f"Accuracy in % of {images:,} held-out images, {seeds}; differences in points.\n\n"
         f"{_table(head, rows)}\n\n"
-        f"Seconds, mean of the seeds, threads: {runner.threads}; the teacher's include the float network's. "
+        f"Seconds, mean of the seeds, {threads}; the teacher's include the float network's. "
         f"The check is of every layer on all held-out images, torch against integers in NumPy.\n\n"
         f"{_table(cost, times)}"
     )

@@ -28,14 +28,14 @@ _CHUNK = 32  # pictures a task: few enough that Ctrl-C is heard soon
 
 
 def decoded_once(
-    key: str, paths: list[Path], labels: NDArray[np.int64], side: int, channels: int
+    key: str, root: Path, names: list[str], labels: NDArray[np.int64], side: int, channels: int
 ) -> NDArray[np.uint8]:
-    """The pictures as pixels (N, side, side, channels), memory-mapped, read-only.
+    """The pictures `names` below `root` as pixels (N, side, side, channels), memory-mapped, read-only.
 
     They are decoded the first time that `key` is seen, and kept with their labels in two .npy files. Raises
     UserError for a picture that cannot be decoded, and where the files cannot be written.
     """
-    shape = (len(paths), side, side, channels)
+    shape = (len(names), side, side, channels)
     try:
         folder = _folder()
         file = folder / f"{hashlib.sha256(f'{key} code {_CODE}'.encode()).hexdigest()}.npy"
@@ -45,7 +45,7 @@ def decoded_once(
         with _alone(file.with_suffix(".lock")):
             if _kept(file, shape, labels) is None:  # else another process has made it meanwhile
                 _check_room(folder, shape)
-                _keep(file, paths, labels, shape)
+                _keep(file, root, names, labels, shape)
             images = _kept(file, shape, labels)
     except OSError as error:
         raise UserError(
@@ -77,12 +77,14 @@ def _kept(file: Path, shape: tuple[int, ...], labels: NDArray[np.int64]) -> NDAr
     return images if whole and np.array_equal(beside, labels) else None
 
 
-def _keep(file: Path, paths: list[Path], labels: NDArray[np.int64], shape: tuple[int, ...]) -> None:
+def _keep(
+    file: Path, root: Path, names: list[str], labels: NDArray[np.int64], shape: tuple[int, ...]
+) -> None:
     """Write both files under other names, and only when all is there give them theirs."""
     part, beside = file.with_suffix(".part"), _labels_of(file).with_suffix(".part")
     try:
         images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        _decode(paths, images)
+        _decode(root, names, images)
         images.flush()
         del images
         with open(beside, "wb") as stream:
@@ -96,21 +98,21 @@ def _keep(file: Path, paths: list[Path], labels: NDArray[np.int64], shape: tuple
             path.unlink(missing_ok=True)
 
 
-def _decode(paths: list[Path], images: NDArray[np.uint8]) -> None:
+def _decode(root: Path, names: list[str], images: NDArray[np.uint8]) -> None:
     """Fill `images` (N, side, side, channels) with the pictures, on all cores: Pillow releases the lock."""
     side, channels = images.shape[2:]
 
     def fill(start: int) -> None:
-        for row in range(start, min(start + _CHUNK, len(paths))):
-            images[row] = decoded(paths[row], side, channels)
+        for row in range(start, min(start + _CHUNK, len(names))):
+            images[row] = decoded(root / names[row], side, channels)
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            chunks = range(0, len(paths), _CHUNK)
-            text = f"decoding {len(paths):,} pictures once"
+            chunks = range(0, len(names), _CHUNK)
+            text = f"decoding {len(names):,} pictures once"
             for _ in track(pool.map(fill, chunks), text, len(chunks), console=Console(stderr=True)):
                 pass
     finally:

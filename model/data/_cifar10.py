@@ -69,8 +69,8 @@ class Archive:
         path = self.folder / name
         try:
             pixels, labels = self.version.parse(_content(path))
-            if not labels or max(labels) >= len(CLASSES) or min(labels) < 0:
-                raise ValueError(f"its labels are {_extent(labels)} instead of 0..9")
+            if min(labels) < 0 or max(labels) >= len(CLASSES):
+                raise ValueError(f"its labels are {min(labels)}..{max(labels)} instead of 0..9")
         except ValueError as error:
             raise UserError(f"'{path}' must be a file of CIFAR-10, but: {error}; fetch it again") from error
         planes = np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32)
@@ -141,7 +141,3 @@ def _status(path: Path) -> os.stat_result:
         raise UserError(
             f"'{path}' must be a file of CIFAR-10, but: {error.strerror}; fetch it again"
         ) from error
-
-
-def _extent(labels: list[int]) -> str:
-    return f"{min(labels)}..{max(labels)}" if labels else "none"

@@ -58,10 +58,11 @@ class PictureFolders:
         Raises UserError for a picture that cannot be decoded and where they cannot be kept.
         """
         rest, aside = set_aside(self.training.labels, validation)
-        names = [self.training.names[row] for row in (*rest, *aside)] + self.test.names
-        labels = np.concatenate([self.training.labels[rest], self.training.labels[aside], self.test.labels])
+        order = np.concatenate([rest, aside])
+        names = [self.training.names[row] for row in order.tolist()] + self.test.names
+        labels = np.concatenate([self.training.labels[order], self.test.labels])
         key = f"{self.stamp(side)} side {side} channels {channels} validation {validation}"
-        images = decoded_once(key, [self.root / name for name in names], labels, side, channels)
+        images = decoded_once(key, self.root, names, labels, side, channels)
         ends = [0, len(rest), len(rest) + len(aside), len(names)]
         parts = [Images(images[a:b], labels[a:b]) for a, b in itertools.pairwise(ends)]
         return Dataset(described(self.title, *parts), self.classes, *parts)

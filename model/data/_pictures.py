@@ -15,7 +15,7 @@ from codegen.ir import UserError
 _UNREADABLE = (
     OSError,
     ValueError,
-    SyntaxError,  # what Pillow raises for a broken PNG
+    SyntaxError,  # what Pillow raises for some broken PNG files
     EOFError,
     LookupError,
     OverflowError,

@@ -170,12 +170,14 @@ def test_a_shift_moves_by_parts_of_a_pixel_up_to_its_own() -> None:
     assert 0.6 < moved.abs().mean() < 0.9
 
 
-def test_a_rotation_turns_about_the_middle_up_to_its_angle() -> None:
-    batches = Batches(dot(400, 33, 16, 28), change(rotate=20), 33, 8, 400, CPU)
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_rotation_turns_about_the_middle_up_to_its_angle(flip: bool) -> None:
+    batches = Batches(dot(400, 33, 16, 28), change(rotate=20, flip=flip), 33, 8, 400, CPU)
     moved = centres(epoch(batches)[0]).to(torch.float64)
     assert (moved.norm(dim=1) - 12).abs().max() < 0.2
-    degrees = torch.rad2deg(torch.atan2(moved[:, 0], moved[:, 1]))
+    degrees = torch.rad2deg(torch.atan2(moved[:, 0], moved[:, 1].abs()))
     assert degrees.min() < -19 and degrees.max() > 19 and degrees.abs().max() < 20.5
+    assert set((moved[:, 1] < 0).tolist()) == ({False, True} if flip else {False})
 
 
 def test_a_zoom_scales_about_the_middle_up_to_its_share() -> None:

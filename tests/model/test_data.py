@@ -94,6 +94,11 @@ def test_the_fingerprint_changes_with_whatever_changes_the_images(tmp_path: Path
     assert len({first, *others}) == 5
 
 
+def test_only_scaled_digits_depend_on_what_scales_them() -> None:
+    assert "Pillow" not in fingerprint(DIGITS, 8, None)
+    assert "Pillow" in fingerprint(DIGITS, 9, None)
+
+
 def test_a_folder_without_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^the digits must be in '.*/digits.csv.gz', but: No such file .*; leave"

@@ -19,6 +19,7 @@ from model.run import Outcome, Settings, load_teacher, save_teacher, train
 from model.student import Student
 from model.tandem import initialise
 from model.teacher import Teacher
+from model.training import stage_seed
 
 from .conftest import quiet
 from .small import SMALL, images, options, teacher_of
@@ -143,6 +144,17 @@ def test_another_seed_gives_another_network_for_the_same_test_images(
     assert not np.array_equal(
         other.network.nodes[0].op.weights.codes, outcome.network.nodes[0].op.weights.codes
     )
+
+
+def test_every_epoch_of_every_stage_has_random_numbers_of_its_own() -> None:
+    seeds = {
+        stage_seed(seed, stage, epoch)
+        for seed in range(3)
+        for stage in ("float", "teacher")
+        for epoch in range(5)
+    }
+    assert len(seeds) == 30
+    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_training_leaves_torch_as_it_found_it(short: Recipe, journal: Journal) -> None:
