@@ -187,7 +187,7 @@ def _train(options: argparse.Namespace) -> int:
     run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest
         Console().print(_score_table(f"{recipe.name}, seed {options.seed}", run["correct"]))
-        _say(f"{sum(run['seconds'].values()):.0f} s; written to {folder}")
+        _say(f"{run['seconds']:.0f} s; written to {folder}")
     return 0
 
 

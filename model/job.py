@@ -77,7 +77,8 @@ def _write(
             "correct": asdict(outcome.score),
             "layers": [asdict(layer) for layer in outcome.health],
             "warnings": journal.warnings,
-            "seconds": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
+            "seconds": round(sum(outcome.seconds.values()), 1),
+            "stages": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         },
     )

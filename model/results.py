@@ -214,7 +214,7 @@ def _spread(values: list[float], form: str) -> str:
 def _times(runs: Sequence[Run]) -> Iterator[str]:
     teacher = mean(_seconds(run, "float") + _seconds(run, "teacher") for run in runs)
     initial = mean(_seconds(run, "initialise") for run in runs)
-    layers = [stage for stage in runs[0]["seconds"] if stage.startswith("student ")]
+    layers = [stage for stage in runs[0]["stages"] if stage.startswith("student ")]
     each = [mean(_seconds(run, layer) for run in runs) for layer in layers]
     yield f"{teacher:.0f}"
     yield f"{initial:.1f}"
@@ -224,7 +224,7 @@ def _times(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _seconds(run: Run, stage: str) -> float:
-    return float(run["seconds"].get(stage, 0))
+    return float(run["stages"].get(stage, 0))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

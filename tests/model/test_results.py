@@ -21,7 +21,7 @@ def told(recipe: Recipe, seed: int) -> dict[str, Any]:
     layers = {f"student {name}": 2.0 for name in ("conv1", "conv2", "fc")}
     return {
         "correct": {"images": 400, "float": None, "teacher": score + 2, "initial": 200, "network": score},
-        "seconds": {"teacher": 10.0, "initialise": 0.5, **layers, "check": 3.0},
+        "stages": {"teacher": 10.0, "initialise": 0.5, **layers, "check": 3.0},
     }
 
 
