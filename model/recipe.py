@@ -41,9 +41,11 @@ class Scale(enum.Enum):
 
 
 class Start(enum.Enum):
-    """What a student's layer starts from: the teacher's weights and a scale by least squares, or chance."""
+    """What a student's layer starts from: the teacher's weights with a scale by least squares, the same
+    weights with a scale that only spreads the sums over the codes, or random weights with such a scale."""
 
     LEAST_SQUARES = "least_squares"
+    SPREAD = "spread"
     RANDOM = "random"
 
 

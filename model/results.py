@@ -64,17 +64,24 @@ def _together(recipe: Recipe) -> Recipe:
 
 
 def _end_to_end(recipe: Recipe) -> Recipe:
-    """As long as the teacher learns, and as fast."""
-    schedule = recipe.teacher.schedule
-    epochs = schedule.epochs + recipe.teacher.float_epochs
-    return _student(method=Method.END_TO_END, start=Start.RANDOM, schedule=replace(schedule, epochs=epochs))(
-        recipe
-    )
+    """As many epochs as the teacher has, as slow as stands no batch norm."""
+    teacher = recipe.teacher.schedule
+    epochs, rate = teacher.epochs + recipe.teacher.float_epochs, teacher.learning_rate / 10
+    schedule = replace(teacher, epochs=epochs, learning_rate=rate)
+    return _student(method=Method.END_TO_END, start=Start.RANDOM, schedule=schedule)(recipe)
+
+
+def _random(recipe: Recipe) -> Recipe:
+    """Ten times as fast, since there is a long way to go."""
+    rate = 10 * recipe.student.schedule.learning_rate
+    schedule = replace(recipe.student.schedule, learning_rate=rate)
+    return _student(start=Start.RANDOM, schedule=schedule)(recipe)
 
 
 VARIANTS = (
     Variant("as it is", _student()),
-    Variant("start: random, not least squares", _student(start=Start.RANDOM)),
+    Variant("scale not fitted", _student(start=Start.SPREAD)),
+    Variant("random weights, 10 x the learning rate", _random),
     Variant("f = 0", _student(fraction=0)),
     Variant("no beta", _student(offset=False)),
     Variant("f = 0, no beta", _student(fraction=0, offset=False)),

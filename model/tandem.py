@@ -30,8 +30,7 @@ def initialise(
     """Stage 1, on batches of image codes (N, C, H, W): first weights, then (alpha, beta) by least squares.
 
     For a layer's sums S, made from the student's own codes, and the teacher's target T in steps of the output
-    code, it minimises |alpha S / d + beta / d - T|^2. With `options.start` random, weights are drawn and
-    the scale only spreads the sums over the codes.
+    code, it minimises |alpha S / d + beta / d - T|^2; `options.start` may ask for less.
     """
     for layer in student.topology.layers:
         module, master = student.layer(layer.name), teacher.layer(layer.name)
@@ -44,10 +43,13 @@ def initialise(
             x, _ = student.pause(codes, layer.name)
             moments.add(module.accumulate(x)[0], teacher_target(teacher, layer, codes) * module.top)
         if isinstance(module, Classifier):
-            module.unit.copy_(moments.line(offset=False)[0].clamp_min(TINY))
+            slope, _ = moments.line(offset=False)
+            if options.start is not Start.LEAST_SQUARES or slope <= 0:  # logits must not lose their sign
+                slope, _ = moments.spread(module.top)
+            module.unit.copy_(slope)
         elif isinstance(module, Hidden):
-            random = options.start is Start.RANDOM
-            slope, offset = moments.spread(module.top) if random else moments.line(options.offset)
+            fitted = options.start is Start.LEAST_SQUARES
+            slope, offset = moments.line(options.offset) if fitted else moments.spread(module.top)
             module.log_alpha.copy_((slope * module.divisor).clamp_min(1).log())
             module.shift.copy_(offset)
 

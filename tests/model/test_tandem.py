@@ -146,6 +146,28 @@ def test_a_random_start_knows_nothing_of_the_teacher_but_spreads_the_codes() -> 
     assert len(codes.unique()) == 16
 
 
+def test_a_scale_that_is_not_fitted_spreads_the_sums_of_the_teachers_weights() -> None:
+    teacher = teacher_of(LAYERS)
+    fitted, spread = (
+        student_of(teacher, options(start=start)) for start in (Start.LEAST_SQUARES, Start.SPREAD)
+    )
+    for layer in LAYERS.layers:
+        assert torch.equal(fitted.layer(layer.name).weight, spread.layer(layer.name).weight)
+    assert hidden(spread, "conv2").beta().tolist() == [0] * 16
+    acc, _ = hidden(spread, "conv1").accumulate(images(LAYERS, 100))
+    reach = 2 * acc.double().std((0, 2, 3), correction=0) * hidden(spread, "conv1").alpha()
+    torch.testing.assert_close(
+        reach / hidden(spread, "conv1").divisor, torch.full((8,), 15.0).double(), rtol=1e-2, atol=0.0
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("start", list(Start))
+def test_logits_of_a_fresh_student_are_of_a_size_to_learn_from(start: Start, seed: int) -> None:
+    student = student_of(teacher_of(LAYERS, seed), options(start=start))
+    assert 0.1 < student.logits(images(LAYERS, 100)).std().item() < 10
+
+
 def learners(student: Student) -> dict[str, bool]:
     """Which parameters got a gradient."""
     return {
@@ -181,6 +203,19 @@ def test_all_layers_learn_at_once(method: Method) -> None:
     loss = Together(student, teacher, options()) if method is Method.TOGETHER else Labels(student)
     loss(images(LAYERS, 64), torch.arange(64) % 10).backward()
     assert all(learners(student).values())
+
+
+def test_together_each_layer_learns_what_it_learns_alone() -> None:
+    teacher, codes, choice = teacher_of(LAYERS), images(LAYERS, 64), options(Scale.LAYER)
+    student = student_of(teacher, choice)
+    Together(student, teacher, choice)(codes, codes).backward()
+    for layer in LAYERS.layers:
+        module = student.layer(layer.name)
+        together = [parameter.grad for parameter in module.parameters()]
+        module.zero_grad()
+        Imitation(student, teacher, layer, choice)(codes, codes).backward()
+        for expected, parameter in zip(together, module.parameters(), strict=True):
+            assert torch.equal(parameter.grad, expected), layer.name  # type: ignore[arg-type]
 
 
 def test_together_is_the_sum_of_the_layers_losses() -> None:
