@@ -144,7 +144,7 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("study", choices=["digits", "cifar"])
     parser.add_argument("--data", type=Path, metavar="DIR", help="as for train")
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count(), metavar="N", help="as for train")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="as for train")
     parser.add_argument(
         "--out",
         type=Path,
