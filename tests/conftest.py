@@ -1,6 +1,10 @@
 """What every test run has in common: the same random cases each time."""
 
+import os
+
 from hypothesis import settings
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `python -m model` does, before torch is loaded
 
 settings.register_profile(
     "intandem",
