@@ -101,13 +101,8 @@ class _Run:
     """The stages of one run, which share their recipe, images, networks and journal."""
 
     def __init__(self, recipe: Recipe, seed: int, dataset: Dataset, feeder: Feeder, journal: Journal) -> None:
-        self.recipe, self.seed, self.dataset, self.feeder, self.journal = (
-            recipe,
-            seed,
-            dataset,
-            feeder,
-            journal,
-        )
+        self.recipe, self.seed, self.dataset = recipe, seed, dataset
+        self.feeder, self.journal = feeder, journal
         layers = topology(recipe.network, recipe.bits)
         self.teacher = Teacher(layers, torch.Generator().manual_seed(stage_seed(seed, "weights")))
         self.student = Student(layers, recipe.student)
