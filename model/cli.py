@@ -186,12 +186,13 @@ def _train(options: argparse.Namespace) -> int:
     journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
     run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest
-        Console().print(_score_table(f"{recipe.name}, seed {options.seed}", run["correct"]))
+        _say(f"{recipe.name}, seed {options.seed}: {run['correct']['images']} held-out images")
+        Console().print(_score_table(run["correct"]))
         _say(f"{run['seconds']:.0f} s; written to {folder}")
     return 0
 
 
-def _score_table(title: str, correct: dict[str, int | None]) -> Table:
+def _score_table(correct: dict[str, int | None]) -> Table:
     images = correct["images"] or 1
     rows = {
         "float network": "float",
@@ -200,15 +201,7 @@ def _score_table(title: str, correct: dict[str, int | None]) -> Table:
         "student": "student",
         "integer network": "network",
     }
-    table = Table(
-        "",
-        "correct",
-        "accuracy",
-        title=f"{title}: {images} held-out images",
-        box=None,
-        title_justify="left",
-        padding=(0, 2, 0, 0),
-    )
+    table = Table("", "correct", "accuracy", box=None, padding=(0, 2, 0, 0))
     for name, key in rows.items():
         count = correct[key]
         if count is not None:
