@@ -120,10 +120,9 @@ def test_requantise_is_the_definition(seed: int) -> None:
         assert np.array_equal(got.movedim(1, -1).numpy(), wanted), case
 
 
-@pytest.mark.parametrize("alpha", [2**20 + 1, 2**37 + 1])
-def test_requantise_is_exact_at_every_edge_of_a_step(alpha: int) -> None:
-    """One below, at and above each threshold, with products that floats hold and ones that they do not."""
-    d = 255 * 2**24
+def test_requantise_is_exact_at_every_edge_of_a_step() -> None:
+    """One below, at and above each threshold, with products that floats hold."""
+    alpha, d = 2**20 + 1, 255 * 2**24
     edges = np.array([((2 * k - 1) * d) // (2 * alpha) for k in range(1, 256)])
     acc = (edges[:, None] + np.arange(-1, 3)).reshape(-1, 1, 1, 1)
     expected = ir.requantise(acc, np.array(alpha), np.array(0), 8, 24, 8)
@@ -131,7 +130,22 @@ def test_requantise_is_exact_at_every_edge_of_a_step(alpha: int) -> None:
     assert np.array_equal(sums.numpy(), acc)
     got = requantise(sums, 2**24, torch.tensor(float(alpha)).double(), torch.zeros(()).double(), 8, 24, 8)
     assert np.array_equal(got.numpy(), expected)
-    assert len(np.unique(expected)) > 1
+    assert len(np.unique(expected)) == 256
+
+
+@pytest.mark.parametrize("k", [1, 2, 17, 128, 255])
+def test_requantise_is_exact_where_products_are_too_large_for_floats(k: int) -> None:
+    """Products of 2 mod 4 beyond 2^54, where floats are 4 apart, 2 below the one that reaches code k."""
+    d = 255 * 2**24
+    for acc in range(2**24 - 41, 2**24, 2):
+        alpha = 2**30 + 1
+        beta = d * k - 1 - d // 2 - alpha * acc
+        expected = ir.requantise([acc], np.array(alpha), np.array(beta), 8, 24, 8)
+        assert expected.tolist() == [k - 1]
+        got = requantise(
+            torch.tensor([[float(acc)]]), 2**24, tensor(alpha).detach(), tensor(beta).detach(), 8, 24, 8
+        )
+        assert got.tolist() == [[k - 1]], acc
 
 
 def test_requantise_gives_the_same_codes_with_and_without_a_gradient() -> None:
