@@ -163,25 +163,15 @@ class _Builder:
         stride: int = 1,
         padding: int = 0,
         pool: Pool | None = None,
-    ) -> None:
-        self.parts.append(self.convolution(name, outputs, kernel, stride, padding, pool))
-
-    def convolution(
-        self,
-        name: str,
-        outputs: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
-        pool: Pool | None = None,
     ) -> Conv:
-        """A convolution of `outputs` channels times the width, which the next one reads."""
+        """Add a convolution of `outputs` channels times the width, which the next part reads."""
         widths = (*self._widths(name, edge=not self.parts), self._activations(name))
         conv = Conv(name, self.channels, self.wide(outputs), *widths, kernel, stride, padding, pool)
         self.size = self._after(name, kernel, stride, padding)
         if pool is not None:
             self.size = self._after(f"the pooling behind {name}", pool.kernel, pool.stride, pool.padding)
         self.channels, self.code_bits = conv.outputs, self._activations(name)
+        self.parts.append(conv)
         return conv
 
     def hidden(self, name: str, outputs: int) -> None:
@@ -192,19 +182,19 @@ class _Builder:
 
     def residual(self, name: str, outputs: int, stride: int) -> None:
         """Two 3x3 convolutions beside the identity, or beside a 1x1 convolution where the shape changes."""
-        size, channels, bits = self.size, self.channels, self.code_bits
-        first = self.convolution(f"{name}_conv1", outputs, 3, stride, 1)
-        second = self.convolution(f"{name}_conv2", outputs, 3, 1, 1)
+        size, channels, bits, before = self.size, self.channels, self.code_bits, len(self.parts)
+        first = self.conv(f"{name}_conv1", outputs, 3, stride, 1)
+        second = self.conv(f"{name}_conv2", outputs, 3, 1, 1)
         shortcut: tuple[Conv, ...] = ()
         if stride > 1 or channels != second.outputs or bits != second.activation_bits:
             self.size, self.channels, self.code_bits = size, channels, bits
-            shortcut = (self.convolution(f"{name}_shortcut", outputs, 1, stride),)
+            shortcut = (self.conv(f"{name}_shortcut", outputs, 1, stride),)
             if shortcut[0].activation_bits != second.activation_bits:
                 raise UserError(
                     f"bits.layers must give {second.name} and {shortcut[0].name} the same activations, which "
                     f"are added, not {second.activation_bits} and {shortcut[0].activation_bits} bits"
                 )
-        self.parts.append(Residual(name, (first, second), shortcut))
+        self.parts[before:] = [Residual(name, (first, second), shortcut)]
 
     def global_average(self, name: str) -> None:
         self.parts.append(GlobalAverage(name, self.size))
