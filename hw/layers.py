@@ -12,7 +12,8 @@ from .fifo import OutputFifo
 from .geometry import WindowGeometry
 from .line_buffer import LineBuffer
 from .matrix_vector import ArrayShape, MatrixVectorUnit, Recentre, Serialiser, serial_lanes
-from .memory import WeightRom
+from .memory import SequenceRom
+from .pipeline import valids
 from .reduce import MaxReduce
 from .requantise import ScaleRequantise, ThresholdRequantise
 from .streams import accumulator, beat, elastic
@@ -46,6 +47,11 @@ class MatrixVectorLayer(wiring.Component):
     ):
         self.window, self.array, self.channels, self.weights = window, array, channels, tuple(weights)
         self.requantise = requantise
+        width = sum(width for width, _ in weights)
+        if width != array.pe * array.simd * array.weight_bits:
+            raise ValueError(
+                f"weights must be {array.pe * array.simd * array.weight_bits} bits wide together, not {width}"
+            )
         self.lanes = serial_lanes(array.pe, window.window_steps, window.pixels)
         self.timing = matrix_vector_timing(
             window, array.pe, channels, requantise.latency if requantise else 0, fifo_depth
@@ -68,12 +74,13 @@ class MatrixVectorLayer(wiring.Component):
         r, a = self.timing.reservation, self.array
         m.submodules.line_buffer = line = LineBuffer(self.window, a.code_bits)
         depth = self.window.groups * self.window.repeats * self.window.window_steps
-        m.submodules.weights = rom = WeightRom(a.weight_bits, a.pe * a.simd, depth, self.weights)
+        m.submodules.weights = rom = SequenceRom(depth, self.weights)
         m.submodules.array = array = MatrixVectorUnit(a, self.window.taps)
         m.submodules.serialiser = serialiser = Serialiser(a, self.lanes, r.windows, r.tail)
         m.submodules.recentre = recentre = Recentre(a, self.lanes)
         m.submodules.fifo = fifo = OutputFifo(self.payload, self.timing.fifo_depth, r)
-        m.d.comb += [rom.step.eq(line.step), array.weights.eq(rom.codes)]
+        ahead = valids(m, line.step, LineBuffer.latency - SequenceRom.latency)
+        m.d.comb += [rom.step.eq(ahead[-1]), array.weights.eq(rom.data)]
         stages = [line, array, serialiser, recentre, fifo]
         if self.requantise is not None:
             m.submodules.requantise = self.requantise

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest, lookup
 from .geometry import WindowGeometry
+from .pipeline import later, valids
 from .streams import Step, beat, elastic, free_running
 
 __all__ = ["LineBuffer"]
@@ -33,7 +34,7 @@ class LineBuffer(wiring.Component):
     code 0.
     """
 
-    latency = 3
+    latency = 5
 
     def __init__(self, geometry: WindowGeometry, bits: int):
         self.geometry = geometry
@@ -351,7 +352,8 @@ def _edge_lookup(
 
 
 class _Banks(wiring.Component):
-    """The memories, then the rotation and the mask: three registers from address to codes."""
+    """The memories between registers: two while the addresses are added up, one inside each memory, one
+    behind it, and one behind the rotation and the mask."""
 
     def __init__(self, geometry: WindowGeometry, bits: int):
         self.geometry, self.bits = geometry, bits
@@ -366,26 +368,45 @@ class _Banks(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        g, read = self.geometry, self.read
+        read = self.read
         m.d.comb += self.row_written.eq(self.write.row_end)
-        words = [[self._bank(m, row, run) for run in range(g.run_banks)] for row in range(g.row_lanes)]
-        flags = Cat(read.first, read.last, read.row_mask, read.run_mask, read.row_bank, read.run_bank)
-        enable, travelled = read.enable, flags
-        for _ in range(2):
-            later, carried = Signal(), Signal(len(flags), reset_less=True)
-            m.d.sync += later.eq(enable)
-            with m.If(enable):
-                m.d.sync += carried.eq(travelled)
-            enable, travelled = later, carried
-        m.d.sync += self.o.valid.eq(enable)
-        with m.If(enable):
-            self._output(m, words, travelled)
+        valid = valids(m, read.enable, LineBuffer.latency)
+        m.d.comb += self.o.valid.eq(valid[-1])
+        flags = Cat(read.row_bank, read.run_bank, read.first, read.last, read.row_mask, read.run_mask)
+        adding, fetching, sending = valid[0:2], valid[2:4], valid[4]
+        flags = later(m, adding, flags)
+        addresses = self._addresses(m, adding, *_split(flags, [len(read.row_bank), len(read.run_bank)]))
+        words = [
+            [self._bank(m, fetching, row, run, address) for run, address in enumerate(row_addresses)]
+            for row, row_addresses in enumerate(addresses)
+        ]
+        self._output(m, sending, words, later(m, fetching, flags))
         return m
 
-    def _bank(self, m: Module, row: int, run: int) -> Value:
-        """One memory with its output register. A bank before the first one of the step holds the step's
+    def _addresses(
+        self, m: Module, enables: list[Value], row_bank: Value, run_bank: Value
+    ) -> list[list[Value]]:
+        """Where each bank is read, by row and run: a bank before the first one of the step holds the step's
         next row or word."""
-        g, read, write = self.geometry, self.read, self.write
+        g, read = self.geometry, self.read
+        following = read.base + g.row_words
+        wrapped = Mux(following >= _depth(g), following - _depth(g), following)
+        word = later(m, enables[:1], read.word)
+        near, far = (
+            later(m, enables[1:], (later(m, enables[:1], base) + word)[: len(read.base)])
+            for base in (read.base, wrapped)
+        )
+        return [
+            [
+                (Mux(row_bank > row, far, near) + (run_bank > run))[: len(read.base)]
+                for run in range(g.run_banks)
+            ]
+            for row in range(g.row_lanes)
+        ]
+
+    def _bank(self, m: Module, enables: list[Value], row: int, run: int, address: Value) -> Value:
+        """One memory with its output register."""
+        g, write = self.geometry, self.write
         memory = Memory(shape=unsigned(g.granule * self.bits), depth=max(2, _depth(g)), init=[])
         m.submodules[f"bank_{row}_{run}"] = memory
         writing, reading = memory.write_port(), memory.read_port()
@@ -393,24 +414,15 @@ class _Banks(wiring.Component):
             writing.en.eq(write.enable & (write.row_bank == row) & (write.run_bank == run)),
             writing.addr.eq(write.address),
             writing.data.eq(write.granule),
-            reading.en.eq(read.enable),
+            reading.en.eq(enables[0]),
+            reading.addr.eq(address),
         ]
-        base = read.base
-        if g.row_lanes > 1:
-            following = base + g.row_words
-            wrapped = Mux(following >= _depth(g), following - _depth(g), following)
-            base = Mux(read.row_bank > row, wrapped, base)
-        m.d.comb += reading.addr.eq((base + read.word + (read.run_bank > run))[: len(reading.addr)])
-        word, enable = Signal(g.granule * self.bits, reset_less=True), Signal()
-        m.d.sync += enable.eq(read.enable)
-        with m.If(enable):
-            m.d.sync += word.eq(reading.data)
-        return word
+        return later(m, enables[1:], reading.data)
 
-    def _output(self, m: Module, words: list[list[Value]], travelled: Value) -> None:
-        g = self.geometry
-        widths = [1, 1, g.row_lanes, g.run_banks, len(self.read.row_bank), len(self.read.run_bank)]
-        first, last, row_mask, run_mask, row_bank, run_bank = _split(travelled, widths)
+    def _output(self, m: Module, enable: Value, words: list[list[Value]], flags: Value) -> None:
+        g, read = self.geometry, self.read
+        widths = [len(read.row_bank), len(read.run_bank), 1, 1, g.row_lanes, g.run_banks]
+        row_bank, run_bank, first, last, row_mask, run_mask = _split(flags, widths)
         rows = _rotate(m, [Cat(row) for row in words], row_bank, g.rotates_rows)
         lanes: list[Value] = []
         for t, row in enumerate(rows):
@@ -418,11 +430,9 @@ class _Banks(wiring.Component):
             granules = [row.word_select(k, size) for k in range(g.run_banks)]
             granules = _rotate(m, granules, run_bank, g.rotates_runs)
             lanes += [Mux(row_mask[t] & run_mask[k], granule, 0) for k, granule in enumerate(granules)]
-        m.d.sync += [
-            self.o.payload.codes.eq(Cat(lanes)),
-            self.o.payload.first.eq(first),
-            self.o.payload.last.eq(last),
-        ]
+        step = self.o.payload
+        with m.If(enable):
+            m.d.sync += [step.codes.eq(Cat(lanes)), step.first.eq(first), step.last.eq(last)]
 
 
 def _split(value: Value, widths: list[int]) -> list[Value]:

@@ -1,17 +1,22 @@
-"""The matrix-vector unit: PE output channels by SIMD inputs, one step a cycle, exact sums."""
+"""The matrix-vector unit: PE output channels by SIMD inputs, one step a cycle, exact sums.
+
+Every multiplier stands between two registers of its own, without reset and with one enable, so that synthesis
+can use those inside a device's multiplier.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
 from .geometry import ceil_div
-from .streams import Step, accumulator, beat, free_running
+from .pipeline import later, valids
+from .streams import OPERAND_BITS, Step, accumulator, beat, free_running
 
-__all__ = ["ArrayShape", "MatrixVectorUnit", "Recentre", "Serialiser"]
+__all__ = ["ArrayShape", "MatrixVectorUnit", "Recentre", "Serialiser", "products_at_once"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,9 @@ class MatrixVectorUnit(wiring.Component):
     ``taps``: for each pixel the SIMD codes of a step that belong to it; by default the step is one pixel's.
 
     ``i``: steps; ``weights``: the weight codes of the same cycle; ``o``: one payload a window. Latency:
-    ``latency_of(simd)`` cycles from a window's last step to its sums: a product register, one register a
-    level of the adder tree, and the accumulator. Throughput: one step a cycle, windows back to back.
+    ``latency_of(simd)`` cycles from a window's last step to its sums: an operand and a product register, one
+    register a level of the adder tree, and the accumulator. Throughput: one step a cycle, windows back to
+    back.
     """
 
     def __init__(self, array: ArrayShape, taps: Sequence[Sequence[int]] = ()):
@@ -74,32 +80,54 @@ class MatrixVectorUnit(wiring.Component):
     @staticmethod
     def latency_of(simd: int) -> int:
         """Cycles from a window's last step to its sums."""
-        return 2 + tree_levels(simd)
+        return 3 + tree_levels(simd)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         a = self.array
-        pixels = [[self.i.payload.codes[k] for k in taps] for taps in self.taps]
-        products = [
-            [_product(self.weights[p * a.simd + k], code) for k, code in enumerate(codes)]
-            for codes in pixels
-            for p in range(a.pe)
-        ]
         code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
-        sums = [
-            _tree(m, self.i.valid, row, code_high * weight_high, f"pe{p}") for p, row in enumerate(products)
-        ]
-        totals = [_tree(m, self.i.valid, codes, code_high, f"total{v}") for v, codes in enumerate(pixels)]
+        valid = valids(m, self.i.valid, 2 + tree_levels(a.simd))
+        operands, adding, accumulating = valid[0], valid[1:-1], valid[-1]
+        inputs = [later(m, [operands], code) for code in self.i.payload.codes]
+        weights = [later(m, [operands], weight) for weight in self.weights]
+        sums, totals = [], []
+        for taps in self.taps:
+            codes = [inputs[k] for k in taps]
+            columns = [_products(weights[k :: a.simd], code) for k, code in enumerate(codes)]
+            for products in zip(*columns, strict=True):
+                sums.append(_tree(m, adding, products, code_high * weight_high))
+            totals.append(_tree(m, adding, codes, code_high))
 
-        valid, first, last = _delay(
-            m, self.i.valid, self.i.payload.first, self.i.payload.last, 1 + tree_levels(a.simd)
-        )
-        m.d.sync += self.o.valid.eq(valid & last)
+        first = later(m, valid[:-1], self.i.payload.first)
+        m.d.sync += self.o.valid.eq(accumulating & later(m, valid[:-1], self.i.payload.last))
         registers = [*self.o.payload.raw, *self.o.payload.totals]
-        for register, term in zip(registers, sums + totals, strict=True):
-            with m.If(valid):
+        with m.If(accumulating):
+            for register, term in zip(registers, sums + totals, strict=True):
                 m.d.sync += register.eq(Mux(first, 0, register) + term)
         return m
+
+
+def products_at_once(weight_bits: int, code_bits: int) -> int:
+    """Weights that fit side by side into one operand of a multiplier, so far apart that their products with
+    one code do not meet: everything is unsigned, so none borrows from its neighbour."""
+    if min(weight_bits, code_bits) == 1:
+        return 1  # an AND for each bit
+    return 1 + max(0, OPERAND_BITS - weight_bits) // (weight_bits + code_bits)
+
+
+def _products(weights: Sequence[Value], code: Value) -> list[Value]:
+    """Each weight times the code."""
+    if len(code) == 1 or len(weights[0]) == 1:
+        return [weight.replicate(len(code)) & code.replicate(len(weight)) for weight in weights]
+    width = len(weights[0]) + len(code)
+    count = products_at_once(len(weights[0]), len(code))
+    products: list[Value] = []
+    for start in range(0, len(weights), count):
+        some = weights[start : start + count]
+        side_by_side = Cat(Cat(weight, Const(0, len(code))) for weight in some)[: -len(code)]
+        product = side_by_side * code
+        products += [product[k * width : (k + 1) * width] for k in range(len(some))]
+    return products
 
 
 def tree_levels(simd: int) -> int:
@@ -107,40 +135,17 @@ def tree_levels(simd: int) -> int:
     return (simd - 1).bit_length()
 
 
-def _product(weight: Value, code: Value) -> Value:
-    if len(weight) == 1:
-        return code & weight.replicate(len(code))
-    if len(code) == 1:
-        return weight & code.replicate(len(weight))
-    return weight * code
-
-
-def _tree(m: Module, enable: Value, terms: Sequence[Value], high: int, name: str) -> Value:
+def _tree(m: Module, enables: Sequence[Value], terms: Sequence[Value], high: int) -> Value:
     """The sum of ``terms``, each at most ``high``: a register for the terms, then one for every level."""
-    level, highs, depth = list(terms), [high] * len(terms), 0
-    while True:
-        registers = [
-            Signal(accumulator(0, top), reset_less=True, name=f"{name}_{depth}_{k}")
-            for k, top in enumerate(highs)
+    level, highs = list(terms), [high] * len(terms)
+    for depth, enable in enumerate(enables):
+        if depth:
+            level = [sum(level[k + 1 : k + 2], level[k]) for k in range(0, len(level), 2)]
+            highs = [sum(highs[k : k + 2]) for k in range(0, len(highs), 2)]
+        level = [
+            later(m, [enable], term, accumulator(0, top)) for term, top in zip(level, highs, strict=True)
         ]
-        with m.If(enable):
-            m.d.sync += [register.eq(term) for register, term in zip(registers, level, strict=True)]
-        if len(registers) == 1:
-            return registers[0]
-        following = Signal(name=f"{name}_valid_{depth}")
-        m.d.sync += following.eq(enable)
-        enable, depth = following, depth + 1
-        level = [sum(registers[k + 1 : k + 2], registers[k]) for k in range(0, len(registers), 2)]
-        highs = [sum(highs[k : k + 2]) for k in range(0, len(highs), 2)]
-
-
-def _delay(m: Module, valid: Value, first: Value, last: Value, cycles: int) -> tuple[Value, Value, Value]:
-    state = Cat(valid, first, last)
-    for k in range(cycles):
-        later = Signal(3, name=f"flags_{k}")
-        m.d.sync += later.eq(state)
-        state = later
-    return state[0], state[1], state[2]
+    return level[0]
 
 
 class Serialiser(wiring.Component):
@@ -194,10 +199,10 @@ class Serialiser(wiring.Component):
 
 
 class Recentre(wiring.Component):
-    """From sums of weight codes to sums of weights: 2 sum(r x) - (2^W - 1) sum(x). Latency 1, one beat a
+    """From sums of weight codes to sums of weights: 2 sum(r x) - (2^W - 1) sum(x). Latency 2, one beat a
     cycle."""
 
-    latency = 1
+    latency = 2
 
     def __init__(self, array: ArrayShape, lanes: int):
         self.array = array
@@ -210,12 +215,12 @@ class Recentre(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        total = self.i.payload.totals[0]
-        middle = (total << self.array.weight_bits) - total  # a subtraction: multipliers are for weights
-        m.d.sync += self.o.valid.eq(self.i.valid)
-        with m.If(self.i.valid):
-            for lane, raw in zip(self.o.payload, self.i.payload.raw, strict=True):
-                m.d.sync += lane.eq((raw << 1) - middle)
+        total, bits = self.i.payload.totals[0], self.array.weight_bits
+        valid = valids(m, self.i.valid, self.latency)
+        m.d.comb += self.o.valid.eq(valid[2])
+        middle = later(m, valid[:1], (total << bits) - total)  # no product: multipliers are for weights
+        for lane, raw in zip(self.o.payload, self.i.payload.raw, strict=True):
+            m.d.comb += lane.eq(later(m, valid[1:2], (later(m, valid[:1], raw) << 1) - middle, lane.shape()))
         return m
 
 

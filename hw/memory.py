@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
-from .streams import beat
+from .pipeline import later, valids
 
-__all__ = ["ROM_MODULE", "ROM_VERILOG", "Rom", "SequenceRom", "WeightRom"]
+__all__ = ["ROM_MODULE", "ROM_VERILOG", "Rom", "SequenceRom"]
 
 ROM_MODULE = "intandem_rom"
 
@@ -80,67 +80,29 @@ class Rom(wiring.Component):
         return m
 
 
-class WeightRom(wiring.Component):
-    """The weights of a matrix-vector unit in the order of its steps, from the first step to the last and
-    again.
+class SequenceRom(wiring.Component):
+    """Words handed out in turn, the first after the last: each ``step`` brings the next word to ``data``,
+    ``latency`` cycles later, where it stays until the one after it comes.
 
-    ``parts``: one (width, contents) for each memory; the words of all parts side by side are one step's
-    codes, PE by PE, each PE's SIMD lanes lowest first. ``latency`` cycles from ``step`` to the codes; one
-    step a cycle.
+    ``parts``: one (width, contents) for each memory; their words lie side by side. Behind every memory stands
+    a register that a device's block RAM has inside.
     """
 
-    latency = 3
+    latency = 2
 
-    def __init__(self, bits: int, lanes: int, depth: int, parts: Sequence[tuple[int, Sequence[int] | str]]):
-        if sum(width for width, _ in parts) != bits * lanes:
-            raise ValueError(
-                f"parts must be {bits * lanes} bits wide together, not {sum(width for width, _ in parts)}"
-            )
+    def __init__(self, depth: int, parts: Sequence[tuple[int, Sequence[int] | str]]):
         self.depth, self.parts = depth, tuple(parts)
-        super().__init__({"step": In(1), "codes": Out(beat(bits, lanes))})
+        super().__init__({"step": In(1), "data": Out(sum(width for width, _ in parts))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.counter = counter = LoopNest([self.depth])
         m.d.comb += counter.step.eq(self.step)
-        read, fetched = Signal(), Signal()
-        m.d.sync += [read.eq(self.step), fetched.eq(read)]
+        fetching, fetched, _ = valids(m, self.step, self.latency)
         words = []
         for k, (width, contents) in enumerate(self.parts):
             m.submodules[f"rom_{k}"] = rom = Rom(width, self.depth, contents)
-            m.d.comb += [rom.address.eq(counter.index[0]), rom.enable.eq(self.step)]
-            word = Signal(width, reset_less=True, name=f"word_{k}")
-            with m.If(read):
-                m.d.sync += word.eq(rom.data)
-            words.append(word)
-        codes = Signal.like(self.codes.as_value(), reset_less=True)
-        with m.If(fetched):
-            m.d.sync += codes.eq(Cat(words))
-        m.d.comb += self.codes.eq(codes)
-        return m
-
-
-class SequenceRom(wiring.Component):
-    """Words handed out in turn: ``data`` is the current word, and the next one in the cycle after
-    ``advance``."""
-
-    def __init__(self, width: int, words: Sequence[int]):
-        self.width, self.words = width, tuple(words)
-        super().__init__({"advance": In(1), "data": Out(width)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        depth = len(self.words)
-        if depth == 1:
-            m.d.comb += self.data.eq(self.words[0])
-            return m
-        m.submodules.rom = rom = Rom(self.width, depth, self.words)
-        position, following = Signal(range(depth)), Signal(range(depth))
-        m.d.comb += [
-            following.eq(Mux(self.advance, Mux(position == depth - 1, 0, position + 1), position)),
-            rom.address.eq(following),
-            rom.enable.eq(1),
-            self.data.eq(rom.data),
-        ]
-        m.d.sync += position.eq(following)
+            m.d.comb += [rom.address.eq(counter.index[0]), rom.enable.eq(fetching)]
+            words.append(later(m, [fetched], rom.data))
+        m.d.comb += self.data.eq(Cat(words))
         return m

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .geometry import ceil_div
 from .memory import SequenceRom
-from .streams import accumulator, beat, free_running
+from .pipeline import later, valids
+from .streams import OPERAND_BITS, accumulator, beat, free_running
 
 __all__ = ["ScaleRequantise", "ThresholdRequantise"]
+
+FETCH = SequenceRom.latency
+"""Cycles until a channel's numbers are there."""
 
 
 def _ports(shape: Shape, lanes: int, bits: int) -> dict[str, wiring.Member]:
@@ -21,10 +25,12 @@ class ScaleRequantise(wiring.Component):
     """y = clip((multiplier * acc + offset) >> shift, 0, 2^bits - 1).
 
     ``multiplier`` and ``offset``: one number for the layer, or one for each channel; channels arrive
-    ``lanes`` a beat, from 0 to the last and again. Latency 3 (product, sum, clip); one beat a cycle.
+    ``lanes`` a beat, from 0 to the last and again. One beat a cycle. ``latency``: the channel's numbers,
+    operands, products, the offset added, the upper product of an accumulator that is wider than a multiplier
+    added, clip.
     """
 
-    latency = 3
+    latency = FETCH + 5
 
     def __init__(
         self,
@@ -46,28 +52,22 @@ class ScaleRequantise(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        top = max(self.multiplier)
-        product = accumulator(min(0, self.low) * top, max(0, self.high) * top)
-        total = accumulator(
-            min(-1, min(0, self.low) * top + min(0, *self.offset)),
-            max(0, self.high) * top + max(0, *self.offset),
-        )
-        factor, addend = accumulator(0, top), accumulator(min(-1, *self.offset), max(0, *self.offset))
-        parameters = _parameters(
-            m, self.i.valid, self.lanes, [(factor, self.multiplier), (addend, self.offset)]
-        )
-
-        multiplied, added = Signal(), Signal()
-        m.d.sync += [multiplied.eq(self.i.valid), added.eq(multiplied), self.o.valid.eq(added)]
-        for k in range(self.lanes):
-            scaled, shifted = Signal(product, reset_less=True), Signal(total, reset_less=True)
-            offset = Signal(addend, reset_less=True)
-            with m.If(self.i.valid):
-                m.d.sync += [scaled.eq(self.i.payload[k] * parameters[k][0]), offset.eq(parameters[k][1])]
-            with m.If(multiplied):
-                m.d.sync += shifted.eq(scaled + offset)
-            with m.If(added):
-                m.d.sync += self.o.payload[k].eq(_clip(shifted >> self.shift, self.bits))
+        top, least, most = max(self.multiplier), min(-1, *self.offset), max(0, *self.offset)
+        columns = [(accumulator(0, top), self.multiplier), (accumulator(least, most), self.offset)]
+        shape = accumulator(min(0, self.low) * top + least, max(0, self.high) * top + most)
+        parameters = _parameters(m, self.i.valid, self.lanes, columns)
+        valid = valids(m, self.i.valid, self.latency)
+        operand, product, offsetting, adding, clipping = valid[FETCH:-1]
+        m.d.comb += self.o.valid.eq(valid[-1])
+        for k, (factor, offset) in enumerate(parameters):
+            acc, factor = later(m, valid[:FETCH], self.i.payload[k]), later(m, [operand], factor)
+            low, *high = (later(m, [product], later(m, [operand], limb) * factor) for limb in _limbs(acc))
+            total = later(m, [offsetting], low + later(m, [operand, product], offset))
+            for upper in high:
+                total = total + (later(m, [offsetting], upper) << _LIMB)
+            total = later(m, [adding], total, shape)
+            with m.If(clipping):
+                m.d.sync += self.o.payload[k].eq(_clip(total >> self.shift, self.bits))
         return m
 
 
@@ -75,10 +75,10 @@ class ThresholdRequantise(wiring.Component):
     """y = how many of the 2^bits - 1 ascending thresholds acc has reached.
 
     ``thresholds``: one row for the layer, or one for each channel; channels arrive ``lanes`` a beat, from 0
-    to the last and again. Latency 2 (compare, count); one beat a cycle.
+    to the last and again. One beat a cycle. ``latency``: the channel's thresholds, compare, count.
     """
 
-    latency = 2
+    latency = FETCH + 2
 
     def __init__(self, low: int, high: int, lanes: int, bits: int, thresholds: Sequence[Sequence[int]]):
         if any(len(row) != (1 << bits) - 1 or list(row) != sorted(row) for row in thresholds):
@@ -93,13 +93,12 @@ class ThresholdRequantise(wiring.Component):
         shape = accumulator(min(flat), max(0, *flat))
         columns = [(shape, column) for column in zip(*self.thresholds, strict=True)]
         parameters = _parameters(m, self.i.valid, self.lanes, columns)
-        compared = Signal()
-        m.d.sync += [compared.eq(self.i.valid), self.o.valid.eq(compared)]
-        for k in range(self.lanes):
-            reached = Signal(len(columns), reset_less=True)
-            with m.If(self.i.valid):
-                m.d.sync += reached.eq(Cat(self.i.payload[k] >= threshold for threshold in parameters[k]))
-            with m.If(compared):
+        valid = valids(m, self.i.valid, self.latency)
+        m.d.comb += self.o.valid.eq(valid[-1])
+        for k, row in enumerate(parameters):
+            acc = later(m, valid[:FETCH], self.i.payload[k])
+            reached = later(m, [valid[FETCH]], Cat(acc >= threshold for threshold in row))
+            with m.If(valid[FETCH + 1]):
                 m.d.sync += self.o.payload[k].eq(sum(reached))
         return m
 
@@ -110,22 +109,31 @@ def _clip(value: Value, bits: int) -> Value:
     return Mux(value[-1], 0, Mux(value[bits:].any(), saturated, value[:bits]))
 
 
+_LIMB = OPERAND_BITS - 1  # one bit is left for the sign
+
+
+def _limbs(value: Value) -> list[Value]:
+    """A number cut into what one multiplier takes and the rest above it, if there is any."""
+    if len(value) <= OPERAND_BITS:
+        return [value]
+    upper = value[_LIMB:]
+    return [value[:_LIMB], upper.as_signed() if value.shape().signed else upper]
+
+
 def _parameters(
-    m: Module, advance: Value, lanes: int, columns: Sequence[tuple[Shape, Sequence[int]]]
+    m: Module, step: Value, lanes: int, columns: Sequence[tuple[Shape, Sequence[int]]]
 ) -> list[list[Value]]:
-    """For each lane its current numbers: constants where the layer has one set, else read in the order of
-    the channels."""
+    """For each lane the numbers of its channel, ``FETCH`` cycles after its beat: constants where the layer
+    has one set, else read in the order of the channels."""
     channels = len(columns[0][1])
+    if channels == 1:
+        return [[Const(numbers[0], shape) for shape, numbers in columns]] * lanes
     layout = data.StructLayout({f"column_{c}": shape for c, (shape, _) in enumerate(columns)})
     row = data.ArrayLayout(layout, lanes)
-    if channels == 1:
-        lanes_of = [[numbers[0]] * lanes for _, numbers in columns]
-        words = [_pack(row, lanes_of, 0)]
-    else:
-        padded = [list(numbers) + [numbers[-1]] * (-channels % lanes) for _, numbers in columns]
-        words = [_pack(row, padded, beat * lanes) for beat in range(ceil_div(channels, lanes))]
-    m.submodules.parameters = rom = SequenceRom(row.size, words)
-    m.d.comb += rom.advance.eq(advance)
+    padded = [list(numbers) + [numbers[-1]] * (-channels % lanes) for _, numbers in columns]
+    words = [_pack(row, padded, beat * lanes) for beat in range(ceil_div(channels, lanes))]
+    m.submodules.parameters = rom = SequenceRom(len(words), [(row.size, words)])
+    m.d.comb += rom.step.eq(step)
     view = data.View(row, rom.data)
     return [[view[k][f"column_{c}"] for c in range(len(columns))] for k in range(lanes)]
 

@@ -9,7 +9,10 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
-__all__ = ["Step", "beat", "elastic", "free_running", "tap"]
+__all__ = ["OPERAND_BITS", "Step", "accumulator", "beat", "elastic", "free_running", "tap"]
+
+OPERAND_BITS = 18
+"""What a multiplier of the devices takes on each side, its sign included."""
 
 
 def beat(shape: Shape | int, lanes: int) -> data.ArrayLayout:

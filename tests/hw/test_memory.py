@@ -8,9 +8,9 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.sim import SimulatorContext
 
-from hw.memory import ROM_MODULE, Rom, SequenceRom, WeightRom
+from hw.memory import ROM_MODULE, Rom, SequenceRom
 
-from .bench import plain, simulate
+from .bench import simulate
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -49,49 +49,22 @@ def test_rom_wants_as_many_words_as_it_is_deep() -> None:
     assert str(caught.value) == "contents must be 3 words, not 2"
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 7])
-def test_sequence_moves_on_in_the_cycle_after_advance_and_wraps(length: int) -> None:
-    chance = random.Random(length)
-    words = [chance.randrange(1 << 6) for _ in range(length)]
-    sequence = SequenceRom(6, words)
-
-    async def bench(ctx: SimulatorContext) -> None:
-        await ctx.tick()
-        position = 0
-        for _ in range(5 * length):
-            assert ctx.get(sequence.data) == words[position]
-            advance = chance.random() < 0.6
-            ctx.set(sequence.advance, advance)
-            await ctx.tick()
-            position = (position + advance) % length
-
-    simulate(sequence, bench)
-
-
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
-def test_weights_come_in_step_order_with_their_parts_side_by_side(depth: int) -> None:
+def test_sequence_brings_the_next_word_of_all_parts_and_keeps_it(depth: int) -> None:
     """Law: Weights come in the order of the steps."""
     chance = random.Random(depth)
-    steps = [[chance.randrange(8) for _ in range(5)] for _ in range(depth)]
-    parts = [(9, [sum(code << 3 * k for k, code in enumerate(row[:3])) for row in steps])]
-    parts += [(6, [sum(code << 3 * k for k, code in enumerate(row[3:])) for row in steps])]
-    rom = WeightRom(3, 5, depth, parts)
-    stepped = []
+    words = [chance.randrange(1 << 15) for _ in range(depth)]
+    parts = [(9, [word % (1 << 9) for word in words]), (6, [word >> 9 for word in words])]
+    sequence = SequenceRom(depth, parts)
 
     async def bench(ctx: SimulatorContext) -> None:
-        for cycle in range(6 * depth + 8):
-            if cycle - WeightRom.latency in stepped:
-                turn = stepped.index(cycle - WeightRom.latency)
-                assert plain(ctx.get(rom.codes)) == steps[turn % depth], f"step {turn} of {steps}"
-            step = chance.random() < 0.7
-            ctx.set(rom.step, step)
-            stepped.extend([cycle] * step)
+        stepped = [0] * SequenceRom.latency
+        for _ in range(5 * depth + 8):
+            due = stepped[-SequenceRom.latency]
+            assert due == 0 or ctx.get(sequence.data) == words[(due - 1) % depth], f"step {due} of {words}"
+            step = chance.random() < 0.6
+            ctx.set(sequence.step, step)
+            stepped.append(stepped[-1] + step)
             await ctx.tick()
 
-    simulate(rom, bench)
-
-
-def test_weights_want_parts_of_the_whole_width() -> None:
-    with pytest.raises(ValueError) as caught:
-        WeightRom(3, 5, 1, [(9, [0]), (3, [0])])
-    assert str(caught.value) == "parts must be 15 bits wide together, not 12"
+    simulate(sequence, bench)
