@@ -53,7 +53,7 @@ def test_report_of_a_digits_build() -> None:
         "steps": 288,
         "cycles": {"predicted": None, "simulated": None},
         "buffer_rows": 9,
-        "fifo_depth": 40,
+        "fifo_depth": 48,
     }
     pool = told["layers"][2]
     assert (pool["name"], pool["bits"], pool["macs"], pool["pe"], pool["simd"]) == (
