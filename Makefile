@@ -79,7 +79,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "install  the pinned packages (a few minutes the first time)"
 	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt setuptools
 	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt \
-	    --no-build-isolation -e '.[train,sim,dev]'
+	    --no-build-isolation -e '.[train,sim,fpga,dev]'
 	@$(PY) -m sim.verilator
 	@touch $@
 

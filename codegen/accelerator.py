@@ -1,6 +1,7 @@
 """Lowering: from the plan to Amaranth components, one engine a layer, joined in a chain."""
 
 from collections.abc import Sequence
+from enum import Enum
 from itertools import pairwise
 
 import numpy as np
@@ -21,20 +22,28 @@ from .requantise import ScaleForm
 from .stages import MatrixVectorStage
 from .weights import rom_lanes, rom_text, rom_words, weight_steps
 
-__all__ = ["Accelerator", "rom_files"]
+__all__ = ["Accelerator", "Taps", "rom_files", "tapped"]
 
 Engine = MatrixVectorLayer | PoolLayer | Argmax
+
+
+class Taps(Enum):
+    """Which streams inside an accelerator can be watched."""
+
+    NONE = "none"
+    SCORES = "the numbers of which argmax finds the largest"
+    ALL = "every layer's"
 
 
 class Accelerator(wiring.Component):
     """The whole network: images in on ``i``, the last stage's numbers out on ``o``, both elastic.
 
-    ``inline``: weights stand in the design itself, else in the ROM files of ``rom_files``. ``taps``: every
-    layer's stream can be watched as ``tap_<layer>``, and the first step of each of its windows as
-    ``start_<layer>``.
+    ``inline``: weights stand in the design itself, else in the ROM files of ``rom_files``. ``taps``: a
+    layer's stream can be watched as ``tap_<layer>``; where all can be, so can the first step of each of
+    their windows, as ``start_<layer>``.
     """
 
-    def __init__(self, plan: Plan, *, inline: bool = False, taps: bool = False):
+    def __init__(self, plan: Plan, *, inline: bool = False, taps: Taps = Taps.NONE):
         self.plan, self.taps = plan, taps
         self.engines = {layer.stage.name: engine(layer, inline=inline) for layer in plan.layers}
         first, last = plan.layers[0].stage.name, plan.layers[-1].stage.name
@@ -44,8 +53,8 @@ class Accelerator(wiring.Component):
             shape = self.engines[last].payload.elem_shape
             self.argmax = Argmax(shape, plan.layers[-1].timing.lanes, plan.argmax.source.channels)
             ports["o"] = Out(self.argmax.o.signature)
-        if taps:
-            ports |= {f"tap_{name}": Out(tap(one.payload)) for name, one in self.engines.items()}
+        ports |= {f"tap_{name}": Out(tap(self.engines[name].payload)) for name in tapped(plan, taps)}
+        if taps is Taps.ALL:
             ports |= {f"start_{name}": Out(tap(unsigned(1))) for name in self.engines}
         super().__init__(ports)
 
@@ -54,8 +63,16 @@ class Accelerator(wiring.Component):
         chain: list[Engine] = list(self.engines.values())
         for name, one in self.engines.items():
             m.submodules[name] = one
-            if self.taps:
-                self._tap(m, name, one)
+            if self.taps is Taps.ALL:
+                start = getattr(self, f"start_{name}")
+                m.d.comb += [start.payload.eq(1), start.valid.eq(one.start), start.ready.eq(1)]
+        for name in tapped(self.plan, self.taps):
+            stream, layer = getattr(self, f"tap_{name}"), self.engines[name].o
+            m.d.comb += [
+                stream.payload.eq(layer.payload),
+                stream.valid.eq(layer.valid),
+                stream.ready.eq(layer.ready),
+            ]
         if self.argmax is not None and self.plan.argmax is not None:
             m.submodules[self.plan.argmax.name] = self.argmax
             chain.append(self.argmax)
@@ -65,16 +82,13 @@ class Accelerator(wiring.Component):
         wiring.connect(m, chain[-1].o, wiring.flipped(self.o))
         return m
 
-    def _tap(self, m: Module, name: str, one: MatrixVectorLayer | PoolLayer) -> None:
-        stream, start = getattr(self, f"tap_{name}"), getattr(self, f"start_{name}")
-        m.d.comb += [
-            stream.payload.eq(one.o.payload),
-            stream.valid.eq(one.o.valid),
-            stream.ready.eq(one.o.ready),
-            start.payload.eq(1),
-            start.valid.eq(one.start),
-            start.ready.eq(1),
-        ]
+
+def tapped(plan: Plan, taps: Taps) -> list[str]:
+    """The layers whose streams can be watched."""
+    names = [layer.stage.name for layer in plan.layers]
+    if taps is Taps.ALL:
+        return names
+    return names[-1:] if taps is Taps.SCORES and plan.argmax is not None else []
 
 
 def engine(layer: LayerPlan, *, inline: bool) -> MatrixVectorLayer | PoolLayer:

@@ -18,7 +18,7 @@ import codegen
 import hw
 from codegen.ir import TestSet, UserError, save, save_test_set
 
-from .accelerator import Accelerator, rom_files
+from .accelerator import Accelerator, Taps, rom_files, tapped
 from .beats import BeatFormat, lines
 from .budget import Budget
 from .networks import Source
@@ -77,27 +77,21 @@ def build(source: Source, out: Path, budget: Budget, steps: Steps, *, force: boo
     return plan
 
 
-def streams(plan: Plan) -> list[Stream]:
+def streams(plan: Plan, taps: Taps = Taps.ALL) -> list[Stream]:
     """Every stream of the accelerator, in the order of the data."""
     first = plan.layers[0].stage.source
     every = [Stream("i", "input", plan.input, "input", "input", (first.rows, first.columns, first.channels))]
     for layer in plan.layers:
-        stage, result = layer.stage, layer.stage.result
-        every += [
-            Stream(f"start_{stage.name}", "tap", BeatFormat(1, 1), stage.name, None, ()),
-            Stream(
-                f"tap_{stage.name}",
-                "tap",
-                layer.format,
-                stage.name,
-                stage.output,
-                (result.rows, result.columns, result.channels),
-            ),
-        ]
+        name, result = layer.stage.name, layer.stage.result
+        shape = (result.rows, result.columns, result.channels)
+        sent: tuple[str, str, tuple[int, ...]] = name, layer.stage.output, shape
+        if taps is Taps.ALL:
+            every.append(Stream(f"start_{name}", "tap", BeatFormat(1, 1), name, None, ()))
+        if name in tapped(plan, taps):
+            every.append(Stream(f"tap_{name}", "tap", layer.format, *sent))
     if plan.argmax is not None:
-        return [*every, Stream("o", "output", plan.output, plan.argmax.name, plan.argmax.output, ())]
-    last = every[-1]
-    return [*every, Stream("o", "output", last.format, last.layer, last.node, last.shape)]
+        sent = plan.argmax.name, plan.argmax.output, ()
+    return [*every, Stream("o", "output", plan.output, *sent)]
 
 
 def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: Steps) -> None:
@@ -116,7 +110,7 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
         for name, content in _vectors(plan, source):
             (folder / "vectors" / name).write_bytes(content)
     with steps.step("verilog", "Amaranth, then Yosys (its very first run takes minutes)"):
-        (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=True), TOP))
+        (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
         (folder / ROM_FILE).write_text(ROM_SOURCE)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     manifest = _manifest(plan, fingerprint) | {"files": {name: _sha256(folder / name) for name in names}}

@@ -9,8 +9,10 @@ from rich.console import Console
 
 from codegen.ir import UserError
 
-from .budget import DEVICES, MACS_PER_LANE, MOST_LANES, Budget, default_lanes, find_device
+from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
+from .fpga.devices import DEVICES, find_device
+from .fpga.implement import implement, tables
 from .networks import Source, find_network
 from .report import Steps, read_report
 
@@ -145,8 +147,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_build_arguments(building)
     building.set_defaults(run=_build)
+    placing = commands.add_parser(
+        "bitstream",
+        help="put a network on a device: its area and its clock",
+        description="Build the accelerator of a network for a device, then synthesise, place and route it "
+        "with Yosys and nextpnr, and say what it takes of the device and how fast it is. Programs on PATH "
+        "are used where there are some, else those that pip installed. The accelerator stands alone: no "
+        "pins, so no file to load yet.",
+        epilog="Example: python -m codegen bitstream digits_w4a4 --device ecp5-85k",
+    )
+    add_build_arguments(placing)
+    placing.add_argument(
+        "--mhz", type=_count, default=150, help="the clock to place and route for (default %(default)s)"
+    )
+    placing.set_defaults(run=_bitstream)
     options = parser.parse_args(arguments)
     return guarded(lambda: int(options.run(options)))
+
+
+def _bitstream(arguments: argparse.Namespace) -> int:
+    if arguments.device is None:
+        raise UserError(f"--device must say what to place the network on: one of {', '.join(DEVICES)}")
+    device = find_device(arguments.device)
+    console, steps = Console(), Steps(Console(stderr=True))
+    source = build_source(arguments)
+    folder = build_folder(arguments, f"{source.name}-{device.name}")
+    budget = build_budget(arguments, source.network.macs)
+    plan = build(source, folder, budget, steps, force=arguments.force)
+    for table in tables(plan, implement(plan, device, folder, arguments.mhz, steps)):
+        console.print(table)
+    if source.note is not None:
+        console.print(source.note, highlight=False, soft_wrap=True)
+    return 0
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -12,8 +12,11 @@ from rich.table import Table
 
 from codegen.build import build
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
+from codegen.fpga.devices import DEVICES, find_device
+from codegen.ir import UserError
 from codegen.report import Steps, read_report, write_report
 
+from .netlist import simulate_netlist
 from .ports import Stall
 from .run import Outcome, bench, forget_simulation, simulate, update_report
 from .verilator_bench import ProtocolError
@@ -43,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the stalls (default %(default)s)")
     parser.add_argument(
+        "--netlist",
+        metavar="DEVICE",
+        help=f"simulate the netlist of the accelerator for a device instead: {', '.join(DEVICES)}",
+    )
+    parser.add_argument(
         "--waves",
         action="store_true",
         help="write every signal of the run into the build's folder, as dump.fst where the headers of lz4 "
@@ -63,6 +71,8 @@ def _probability(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.netlist is not None:
+        return _run_netlist(options)
     console = Console()
     source = build_source(options)
     images = source.images(options.images)
@@ -86,6 +96,27 @@ def _run(options: argparse.Namespace) -> int:
     write_report(folder, told)
     _show(console, told, outcome, folder, source.note)
     return 1 if outcome.verdict.values or outcome.verdict.cycles else 0
+
+
+def _run_netlist(options: argparse.Namespace) -> int:
+    """The outputs of the netlist against the golden model; nothing inside it can be watched."""
+    if options.stall or options.waves:
+        raise UserError("--netlist compares outputs and their cycles only; leave out --stall and --waves")
+    device, console, source = find_device(options.netlist), Console(), build_source(options)
+    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
+    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
+    with steps.step("netlist", f"Yosys for {device.name}, Verilator, {len(images)} images"):
+        outcome = simulate_netlist(folder, plan, source, images, device)
+    for difference in (*outcome.verdict.values, *outcome.verdict.cycles):
+        console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
+    wrong = bool(outcome.verdict.values or outcome.verdict.cycles)
+    console.print(
+        f"{outcome.values:,} outputs of {len(images)} images from the netlist for {device.name}: "
+        + ("NOT EQUAL" if wrong else "all equal, in the predicted cycles"),
+        highlight=False,
+        soft_wrap=True,
+    )
+    return int(wrong)
 
 
 def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, waves: bool) -> Outcome:

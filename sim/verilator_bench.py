@@ -39,6 +39,7 @@ _OPTIONS = (
     "fast",
     "-Wno-fatal",
     "-Wno-lint",
+    "-Wno-specifyign",
 )
 _FLAGS = ("-O2", "-march=native")
 
@@ -62,7 +63,7 @@ class VerilatorBench:
 
     What a run reads and writes lies in ``folder/sim``. ``flags`` of the C++ compiler: where compiling takes
     longer than running, ``-O0`` is faster. ``waves`` writes ``folder/dump.fst``, or
-    ``dump.vcd`` (``wave_option``), ten times slower.
+    ``dump.vcd`` (``wave_option``), ten times slower. ``includes``: folders of files that sources include.
     """
 
     top: str
@@ -71,11 +72,16 @@ class VerilatorBench:
     folder: Path
     waves: bool = False
     flags: tuple[str, ...] = _FLAGS
+    includes: tuple[Path, ...] = ()
 
     def compile(self, *, anew: bool = False) -> Path:
         """The compiled model; made only if none of this content is there, or if it shall be made ``anew``."""
         harness = harness_text(self.top, self.ports)
-        options = [*_OPTIONS, *([wave_option()] if self.waves else [])]
+        options = [
+            *_OPTIONS,
+            *([wave_option()] if self.waves else []),
+            *(f"-I{path}" for path in self.includes),
+        ]
         digest = hashlib.sha256(
             repr(
                 [

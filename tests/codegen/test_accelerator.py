@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from codegen.accelerator import Accelerator, array_shape, rom_files
+from codegen.accelerator import Accelerator, Taps, array_shape, rom_files
 from codegen.build import streams
 from codegen.fold import fold
 from codegen.folds import Fold
@@ -47,7 +47,7 @@ def random_plan(seed: int) -> tuple[IntegerNetwork, Plan]:
 
 def run(plan: Plan, images: np.ndarray, stall: Stall = NO_STALL) -> Record:
     prediction = plan.predict(len(images))
-    component = Accelerator(plan, inline=True, taps=True)
+    component = Accelerator(plan, inline=True, taps=Taps.ALL)
     expected = len(prediction.outputs or prediction.layers[-1].beats)
     return AmaranthBench(component).run({"i": plan.input.pack(images)}, {"o": expected}, stall=stall)
 
@@ -127,14 +127,24 @@ def test_the_lowest_of_equal_classes_wins() -> None:
     assert run(plan, images)["o"].codes.ravel().tolist() == [1, 0, 1]
 
 
-def test_only_taps_make_more_ports() -> None:
+@pytest.mark.parametrize("taps", Taps)
+def test_only_taps_make_more_ports(taps: Taps) -> None:
     plan = built(tiny(), 8)
-    plain, tapped = Accelerator(plan), Accelerator(plan, taps=True)
-    for component in (plain, tapped):
-        rtlil.convert(component, name="top")  # or amaranth warns of a component that nobody used
-    assert [port.name for port in stream_ports(plain)] == ["i", "o"]
-    found = {port.name: (port.direction.value, port.format) for port in stream_ports(tapped)}
-    assert found == {stream.name: (stream.direction, stream.format) for stream in streams(plan)}
+    component = Accelerator(plan, taps=taps)
+    rtlil.convert(component, name="top")  # or amaranth warns of a component that nobody used
+    found = {port.name: (port.direction.value, port.format) for port in stream_ports(component)}
+    assert found == {stream.name: (stream.direction, stream.format) for stream in streams(plan, taps)}
+    inside = [f"tap_{layer.stage.name}" for layer in plan.layers]
+    tapped = {Taps.NONE: [], Taps.SCORES: inside[-1:], Taps.ALL: inside}
+    assert [name for name in found if name.startswith("tap_")] == tapped[taps]
+    assert {"i", "o"} <= set(found)
+
+
+def test_scores_without_a_class_are_the_output_itself() -> None:
+    network = Chain(0, (6,), 2).linear("fc", 3, bits=2).network()
+    plan = built(network, 8)
+    assert [stream.name for stream in streams(plan, Taps.SCORES)] == ["i", "o"]
+    assert streams(plan, Taps.SCORES)[-1] == streams(plan)[-1]
 
 
 @pytest.mark.parametrize("seed", range(0, 30, 3))

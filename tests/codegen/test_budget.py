@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from codegen.budget import DEVICES, Budget, default_lanes
+from codegen.budget import Budget, default_lanes
 from codegen.cli import add_build_arguments, build_budget
+from codegen.fpga.devices import DEVICES
 from codegen.ir import UserError, save
 from codegen.networks import Source, find_network
 from codegen.plan import Plan

@@ -56,7 +56,8 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ),
         (
             ["tiny_w3a2", "--device", "ecp5-85"],
-            "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, not 'ecp5-85'; did you mean 'ecp5-85k'",
+            "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, ice40-hx8k, ice40-up5k, not 'ecp5-85'; "
+            "did you mean 'ecp5-85k'",
         ),
         (["tiny_w3a2", "--lanes", "1"], "lanes must be at least 2 for these 2 layers, not 1"),
         (
@@ -111,8 +112,12 @@ def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: 
         ),
         (["build", "tiny_w3a2", "--lanes"], "argument --lanes: expected one argument"),
         (["build"], "the following arguments are required: network"),
+        (
+            ["bitstream", "tiny_w3a2", "--mhz", "fast"],
+            "argument --mhz: must be a whole number from 1 up, not 'fast'",
+        ),
         (["build", "tiny_w3a2", "--colour"], "unrecognized arguments: --colour"),
-        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build')"),
+        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build', 'bitstream')"),
         ([], "the following arguments are required: COMMAND"),
     ],
 )
@@ -174,3 +179,24 @@ def test_ctrl_c_is_one_sentence_and_status_130(
     assert capsys.readouterr().err == (
         "interrupted; what was finished is kept, run the same command to go on\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["tiny_w3a2"],
+            "--device must say what to place the network on: one of ecp5-25k, ecp5-45k, ecp5-85k, "
+            "ice40-hx8k, ice40-up5k",
+        ),
+        (
+            ["tiny_w3a2", "--device", "hx8k"],
+            "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, ice40-hx8k, ice40-up5k, not 'hx8k'; "
+            "did you mean 'ice40-hx8k'",
+        ),
+    ],
+)
+def test_a_network_is_placed_on_a_device(folder: Path, arguments: list[str], message: str) -> None:
+    done = command(folder, "codegen", "bitstream", *arguments)
+    assert (done.returncode, done.stderr.strip()) == (2, f"error: {message}")
+    assert not list(folder.glob("build/tiny_w3a2-*"))

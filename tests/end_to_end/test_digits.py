@@ -48,3 +48,20 @@ def test_two_builds_have_the_same_bytes(folder: Path) -> None:
     )
     assert first.keys() == second.keys()
     assert [path for path in first if first[path] != second[path]] in ([], [Path("report.json")])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["ecp5-85k", "ice40-hx8k"])
+def test_the_netlist_of_the_digits_is_equal(folder: Path, device: str) -> None:
+    simulated = command(folder, "sim", "short", "--images", "20", "--netlist", device)
+    assert simulated.returncode == 0, simulated.stdout + simulated.stderr
+    assert f"from the netlist for {device}: all equal" in " ".join(simulated.stdout.split())
+
+
+@pytest.mark.slow
+def test_the_digits_are_placed_and_routed(folder: Path) -> None:
+    placed = command(folder, "codegen", "bitstream", "short", "--device", "ecp5-25k")
+    assert placed.returncode == 0, placed.stdout + placed.stderr
+    told = json.loads((folder / "build" / "short-ecp5-25k" / "ecp5-25k" / "placement.json").read_text())
+    assert 0 < told["utilization"]["MULT18X18D"]["used"] <= 28
+    assert "images/s" in placed.stdout

@@ -17,7 +17,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from codegen.accelerator import Accelerator, rom_files
+from codegen.accelerator import Accelerator, Taps, rom_files
 from codegen.build import streams
 from codegen.fold import fold
 from codegen.folds import Fold, window
@@ -104,7 +104,7 @@ class Several(wiring.Component):
 
     def __init__(self, cases: Sequence[Case]):
         self.cases = cases
-        self.accelerators = [Accelerator(case.plan, taps=True) for case in cases]
+        self.accelerators = [Accelerator(case.plan, taps=Taps.ALL) for case in cases]
         super().__init__(
             {
                 case.named(name): member

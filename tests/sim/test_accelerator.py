@@ -221,10 +221,10 @@ def _paths(folder: Path) -> str:
 
 def _rebuilt(built: Built, plan: Plan, folder: Path) -> Built:
     """A build whose Verilog and ROM files are those of another plan."""
-    from codegen.accelerator import Accelerator
+    from codegen.accelerator import Accelerator, Taps
     from codegen.build import TOP
     from codegen.verilog import verilog_text
 
     broken = built.copied(folder / "build")
-    (broken.folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=True), TOP))
+    (broken.folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
     return replace(broken, plan=plan)

@@ -1,0 +1,1 @@
+"""From an accelerator to a file that an FPGA loads: devices, boards, synthesis, place and route."""

@@ -1,0 +1,147 @@
+"""Puts registers that stand next to an ECP5's multipliers and block RAMs into them.
+
+Both have registers of their own inside, which Yosys leaves empty: it takes logic cells for them, and the way
+from a block RAM without its output register or through a multiplier without any sets the clock of the whole
+design. A register can move in if it has no reset, starts at 0 and shares clock and enable with those beside
+it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .netlist import Cell, Net, Netlist
+
+__all__ = ["absorb_registers"]
+
+_ENABLES = {"A": "CE1", "B": "CE2"}
+"""The operands of a multiplier, each with the enable of its register."""
+
+
+@dataclass(frozen=True)
+class _Control:
+    """What the registers of one port have in common."""
+
+    clock: Net
+    enable: Net
+
+
+def absorb_registers(netlist: Netlist) -> int:
+    """Moves registers into multipliers (MULT18X18D) and block RAMs (DP16KD) and returns how many flip-flops
+    that made superfluous."""
+    before = netlist.counts()["TRELLIS_FF"]
+    cells = list(netlist.cells.values())
+    netlist.remove({name for cell in cells for name in _take_outputs(netlist, cell)})
+    for cell in cells:
+        if cell.type == "MULT18X18D":
+            for side in _ENABLES:
+                _take_operand(netlist, cell, side)
+    netlist.index()
+    while unused := _unused_registers(netlist):
+        netlist.remove(unused)
+    return before - netlist.counts()["TRELLIS_FF"]
+
+
+def _take_outputs(netlist: Netlist, cell: Cell) -> list[str]:
+    """Moves what it can behind a cell's outputs into it; the names of the registers that now are inside."""
+    if cell.type == "MULT18X18D":
+        pins = [f"P{k}" for k in range(36)]
+        control, registers = _replace_outputs(netlist, cell, pins, cell.net("CLK0"))
+        if control is not None:
+            _use_register(cell, "OUTPUT", "CE0", control)
+        return registers
+    if cell.type == "DP16KD":
+        return [name for sides in _read_ports(cell) for name in _take_words(netlist, cell, sides)]
+    return []
+
+
+def _read_ports(cell: Cell) -> Sequence[str]:
+    """The sides of a block RAM whose outputs belong together: 36 bits wide it has one port, on both."""
+    widths = [int(cell.parameters[f"DATA_WIDTH_{side}"], 2) for side in "AB"]
+    return ["AB"] if 36 in widths else ["A", "B"]
+
+
+def _take_words(netlist: Netlist, cell: Cell, sides: str) -> list[str]:
+    pins = [f"DO{side}{k}" for side in sides for k in range(18)]
+    control, registers = _replace_outputs(netlist, cell, pins, cell.net(f"CLK{sides[-1]}"))
+    if control is not None:
+        for side in sides:
+            cell.parameters[f"REGMODE_{side}"] = "OUTREG"
+            cell.connect(f"OCE{side}", control.enable)
+    return registers
+
+
+def _replace_outputs(
+    netlist: Netlist, cell: Cell, pins: Sequence[str], clock: Net
+) -> tuple[_Control | None, list[str]]:
+    """Lets the cell drive what the registers behind its outputs drove, if all of them can move in."""
+    nets = {pin: cell.net(pin) for pin in pins}
+    used = {pin: net for pin, net in nets.items() if isinstance(net, int) and netlist.users.get(net)}
+    registers = {pin: _only_register(netlist, net) for pin, net in used.items()}
+    control = _common(registers.values(), clock)
+    if control is None:
+        return None, []
+    for pin, register in registers.items():
+        assert register is not None
+        cell.connect(pin, register.net("Q"), "output")
+    return control, [register.name for register in registers.values() if register is not None]
+
+
+def _only_register(netlist: Netlist, net: Net) -> Cell | None:
+    """The register that is all that a net goes to."""
+    users = netlist.users[net]
+    register = netlist.cells.get(users[0].cell)
+    return register if len(users) == 1 and users[0].name == "DI" else None
+
+
+def _take_operand(netlist: Netlist, cell: Cell, side: str) -> None:
+    """Feeds an operand from before the registers that drive it, which stay for whoever else reads them."""
+    nets = {f"{side}{k}": cell.net(f"{side}{k}") for k in range(18)}
+    if not set(nets.values()).isdisjoint({"1", "x"}):
+        return
+    registers = {pin: _register_of(netlist, net) for pin, net in nets.items() if net != "0"}
+    control = _common(registers.values(), cell.net("CLK0"))
+    if control is None:
+        return
+    for pin, register in registers.items():
+        assert register is not None
+        cell.connect(pin, register.net("DI"))
+    _use_register(cell, f"INPUT{side}", _ENABLES[side], control)
+
+
+def _register_of(netlist: Netlist, net: Net) -> Cell | None:
+    driver = netlist.drivers.get(net)
+    return None if driver is None or driver.name != "Q" else netlist.cells[driver.cell]
+
+
+def _common(registers: Iterable[Cell | None], clock: Net) -> _Control | None:
+    """Clock and enable of registers that can move in together, beside others of ``clock`` ('0': none)."""
+    controls = {_control(register) for register in registers}
+    control = controls.pop() if len(controls) == 1 else None
+    return control if control is not None and clock in ("0", control.clock) else None
+
+
+def _control(register: Cell | None) -> _Control | None:
+    if register is None or register.type != "TRELLIS_FF":
+        return None
+    given = register.parameters
+    if register.net("LSR") != "0" or given.get("REGSET", "RESET") != "RESET" or given.get("CLKMUX") != "CLK":
+        return None
+    if given.get("CEMUX") == "CE":
+        return _Control(register.net("CLK"), register.net("CE"))
+    return _Control(register.net("CLK"), "1") if given.get("CEMUX", "1").strip() == "1" else None
+
+
+def _use_register(cell: Cell, place: str, enable: str, control: _Control) -> None:
+    """Switches one of a multiplier's registers on."""
+    chosen = {f"REG_{place}_CLK": "CLK0", f"REG_{place}_CE": enable, f"REG_{place}_RST": "RST0"}
+    cell.parameters.update(chosen, RESETMODE="SYNC")
+    for pin, net in (("CLK0", control.clock), (enable, control.enable), ("RST0", "0")):
+        cell.connect(pin, net)
+
+
+def _unused_registers(netlist: Netlist) -> set[str]:
+    return {
+        cell.name
+        for cell in netlist.cells.values()
+        if cell.type == "TRELLIS_FF" and not netlist.users.get(cell.net("Q"))
+    }

