@@ -1,7 +1,7 @@
 """The devices of the open flow: what each has, and what of it a design may use."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from codegen.ir import UserError
@@ -9,8 +9,8 @@ from codegen.ir import UserError
 __all__ = ["DEVICES", "Device", "Family", "Resources", "find_device"]
 
 
-_LANE_LUTS = 64
-"""Logic cells of a lane that multiplies without a multiplier."""
+_LANE_LUTS = 160
+"""Logic cells that a lane without a multiplier may take, with its share of all that is not a lane."""
 
 
 class Family(Enum):
@@ -61,8 +61,13 @@ class Device:
         return self.has.memories * self.memory_bits
 
     @property
+    def limit(self) -> Resources:
+        """The most with which place and route still comes to an end: three of four logic cells."""
+        return replace(self.has, luts=self.has.luts * 3 // 4, ffs=self.has.ffs * 3 // 4)
+
+    @property
     def usable(self) -> Resources:
-        """What place and route can still handle: three of five logic cells, five of six multipliers."""
+        """What is planned with, so that the end is a good one: three of five, and five of six multipliers."""
         has = self.has
         return Resources(has.luts * 3 // 5, has.ffs * 3 // 5, has.memories, has.multipliers * 5 // 6)
 

@@ -50,9 +50,9 @@ def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps)
     """
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
         netlist = netlist_of(plan, device, build)
-    check_fits(plan.network, device, resources(netlist.counts()))
-    parts = {part or "between": resources(counts) for part, counts in netlist.counts_by_part().items()}
-    with steps.step("place", "nextpnr, place and route"):
+    parts = {part or "between": resources(netlist, cells) for part, cells in netlist.parts().items()}
+    check_fits(plan.network, device, sum(parts.values(), Resources()))
+    with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
         placement = place_alone(netlist, device, build, device.name, mhz)
     return Implementation(device, parts, placement)
 
@@ -66,14 +66,14 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
         ("multipliers", "multipliers"),
     )
     short = [
-        f"{getattr(needed, field):,} {name} of {getattr(device.has, field):,}"
+        f"{getattr(needed, field):,} {name} of {getattr(device.limit, field):,}"
         for field, name in names
-        if getattr(needed, field) > getattr(device.has, field)
+        if getattr(needed, field) > getattr(device.limit, field)
     ]
     if short:
         raise UserError(
-            f"'{network}' must fit {device.name}, and takes {', '.join(short)}; give it fewer --lanes, or "
-            f"train it with fewer bits"
+            f"'{network}' must fit {device.name} with a quarter of its logic left to place and route, and "
+            f"takes {', '.join(short)}; give it other --lanes, or train it with fewer bits"
         )
 
 

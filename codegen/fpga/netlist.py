@@ -100,11 +100,11 @@ class Netlist:
         """Cells by type."""
         return Counter(cell.type for cell in self.cells.values() if not cell.type.startswith("$"))
 
-    def counts_by_part(self) -> Mapping[str, Counter[str]]:
-        """Cells by type for each part of the top: what a cell's name begins with, to the first dot."""
-        parts: dict[str, Counter[str]] = defaultdict(Counter)
+    def parts(self) -> Mapping[str, list[Cell]]:
+        """The cells of each part of the top: what a cell's name begins with, to the first dot."""
+        parts: dict[str, list[Cell]] = defaultdict(list)
         for cell in self.cells.values():
             if not cell.type.startswith("$"):
                 part, dot, _ = cell.name.partition(".")
-                parts[part if dot else ""][cell.type] += 1
+                parts[part if dot else ""].append(cell)
         return parts

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -15,7 +15,7 @@ from codegen.verilog import ROM_FILE
 
 from .absorb import absorb_registers
 from .devices import Device, Family, Resources
-from .netlist import Netlist
+from .netlist import Cell, Netlist
 from .tools import origin, run
 
 __all__ = ["NETLIST", "resources", "synthesise"]
@@ -89,11 +89,23 @@ _MEMORIES = ("DP16KD", "SB_RAM40_4K")
 _MULTIPLIERS = ("MULT18X18D", "SB_MAC16")
 
 
-def resources(counts: Counter[str]) -> Resources:
-    """What cells take of a device: a carry cell of an ECP5 is two logic cells, a distributed memory four."""
+def resources(netlist: Netlist, cells: Sequence[Cell]) -> Resources:
+    """What cells of a netlist take of a device. A carry cell of an ECP5 is two logic cells, a distributed
+    memory four; a flip-flop of an iCE40 takes a logic cell of its own unless it stands behind a table alone.
+    """
+    counts = Counter(cell.type for cell in cells)
 
     def total(kinds: tuple[str, ...]) -> int:
         return sum(count for cell, count in counts.items() if cell.startswith(kinds))
 
     luts = sum(weight * counts[cell] for cell, weight in _LUTS.items())
+    luts += sum(cell.type.startswith("SB_DFF") and not _behind_table(netlist, cell) for cell in cells)
     return Resources(luts, total(_FFS), total(_MEMORIES), total(_MULTIPLIERS))
+
+
+def _behind_table(netlist: Netlist, register: Cell) -> bool:
+    net = register.net("D")
+    driver = netlist.drivers.get(net)
+    return (
+        driver is not None and netlist.cells[driver.cell].type == "SB_LUT4" and len(netlist.users[net]) == 1
+    )
