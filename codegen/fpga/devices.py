@@ -100,6 +100,6 @@ def find_device(name: str) -> Device:
     """The device of this name. Raises ``UserError`` with the nearest name."""
     if name in DEVICES:
         return DEVICES[name]
-    near = difflib.get_close_matches(name, DEVICES, n=1)
+    near = [device for device in DEVICES if name in device] or difflib.get_close_matches(name, DEVICES, n=1)
     hint = f"; did you mean '{near[0]}'" if near else ""
     raise UserError(f"device must be one of {', '.join(DEVICES)}, not '{name}'{hint}")

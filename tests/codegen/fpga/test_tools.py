@@ -28,7 +28,7 @@ def test_a_program_on_path_comes_before_the_package(tmp_path: Path, monkeypatch:
 def test_without_one_the_package_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     tools.run("yosys", ["-V"], tmp_path, "log")
-    assert (tmp_path / "log").read_text().startswith("Yosys ")
+    assert "Yosys 0." in (tmp_path / "log").read_text()
     assert tools.origin("yosys") == "WASM"
 
 
