@@ -10,15 +10,21 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from hw.streams import tap
 
+Bench = Callable[[SimulatorContext], Awaitable[None]]
 
-def simulate(component: wiring.Component, bench: Callable[[SimulatorContext], Awaitable[None]]) -> None:
-    """Runs a testbench to its end, with a clock even for a component that needs none."""
+
+def simulate(component: wiring.Component, *benches: Bench, background: Sequence[Bench] = ()) -> None:
+    """Runs testbenches to their ends, with a clock even for a component that needs none; those in the
+    ``background`` end with them."""
     top = Module()
     top.domains.sync = ClockDomain()
     top.submodules.component = component
     simulator = Simulator(top)
     simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
+    for bench in benches:
+        simulator.add_testbench(bench)
+    for bench in background:
+        simulator.add_testbench(bench, background=True)
     simulator.run()
 
 
