@@ -11,8 +11,11 @@ from codegen.ir import UserError
 
 from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
+from .fpga.bitstream import bitstream
+from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, find_device
 from .fpga.implement import implement, tables
+from .host.cli import add_host_arguments, host
 from .networks import Source, find_network
 from .report import Steps, read_report
 
@@ -149,33 +152,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     building.set_defaults(run=_build)
     placing = commands.add_parser(
         "bitstream",
-        help="put a network on a device: its area and its clock",
-        description="Build the accelerator of a network for a device, then synthesise, place and route it "
-        "with Yosys and nextpnr, and say what it takes of the device and how fast it is. Programs on PATH "
-        "are used where there are some, else those that pip installed. The accelerator stands alone: no "
-        "pins, so no file to load yet.",
-        epilog="Example: python -m codegen bitstream digits_w4a4 --device ecp5-85k",
+        help="put a network on a board, or on a device for its area and clock",
+        description="Build the accelerator of a network for a board, then synthesise, place and route it "
+        "with Yosys and nextpnr, and write the file that the board loads: the accelerator at the highest "
+        "clock that closes, with a link to a host over the board's serial port (python -m codegen host). "
+        "With --device the accelerator stands alone, without pins, for its area and clock. Programs on PATH "
+        "are used where there are some, else those that pip installed.",
+        epilog="Example: python -m codegen bitstream digits_w4a4 --board ulx3s",
     )
     add_build_arguments(placing)
     placing.add_argument(
         "--mhz", type=_count, default=150, help="the clock to place and route for (default %(default)s)"
     )
+    placing.add_argument("--board", metavar="NAME", help=f"the board to make a file for: {', '.join(BOARDS)}")
     placing.set_defaults(run=_bitstream)
+    talking = commands.add_parser(
+        "host",
+        help="show images to a board over its serial port",
+        description="Show images to a board that carries a network, over its serial port, and say what it "
+        "makes of them. Held-out images of the network are compared with the golden model, scores and "
+        "classes, by equality.",
+        epilog="Example: python -m codegen host digits_w4a4 --port /dev/ttyUSB0",
+    )
+    add_host_arguments(talking)
+    talking.set_defaults(run=host)
     options = parser.parse_args(arguments)
     return guarded(lambda: int(options.run(options)))
 
 
 def _bitstream(arguments: argparse.Namespace) -> int:
-    if arguments.device is None:
-        raise UserError(f"--device must say what to place the network on: one of {', '.join(DEVICES)}")
+    if (arguments.device is None) == (arguments.board is None):
+        raise UserError(
+            f"--board or --device must say what to put the network on: --board {'|'.join(BOARDS)} for a file "
+            f"to load, --device {'|'.join(DEVICES)} for area and clock alone"
+        )
+    board = None if arguments.board is None else find_board(arguments.board)
+    if board is not None:
+        arguments.device = board.device.name
     device = find_device(arguments.device)
     console, steps = Console(), Steps(Console(stderr=True))
     source = build_source(arguments)
-    folder = build_folder(arguments, f"{source.name}-{device.name}")
+    folder = build_folder(arguments, f"{source.name}-{device.name if board is None else board.name}")
     budget = build_budget(arguments, source.network.macs)
     plan = build(source, folder, budget, steps, force=arguments.force)
-    for table in tables(plan, implement(plan, device, folder, arguments.mhz, steps)):
+    if board is None:
+        done = implement(plan, device, folder, arguments.mhz, steps)
+        shown = tables(plan, done, done.placement.mhz)
+    else:
+        loadable = bitstream(plan, board, folder, arguments.mhz, steps)
+        shown = tables(plan, loadable.implementation, loadable.mhz)
+    for table in shown:
         console.print(table)
+    if board is not None:
+        load = board.load.format(file=loadable.file)
+        console.print(f"{loadable.file}\nload it: {load}", highlight=False, soft_wrap=True)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0

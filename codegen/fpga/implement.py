@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from amaranth.back import rtlil
 from rich.table import Table
 
 from codegen.accelerator import Accelerator, Taps
@@ -16,7 +17,7 @@ from .netlist import Netlist
 from .placement import Placement, place_alone
 from .synthesis import resources, synthesise
 
-__all__ = ["TOP", "Implementation", "implement", "netlist_of"]
+__all__ = ["TOP", "Implementation", "check_fits", "implement", "layer_of", "netlist_of", "tables"]
 
 TOP = "intandem"
 
@@ -40,7 +41,8 @@ def netlist_of(plan: Plan, device: Device, build: Path) -> Netlist:
 
     Raises ``UserError`` if Yosys fails.
     """
-    return synthesise(Accelerator(plan, taps=Taps.SCORES), TOP, device, build, device.name)
+    text = rtlil.convert(Accelerator(plan, taps=Taps.SCORES), name=TOP, emit_src=False)
+    return synthesise(text, TOP, device, build, device.name)
 
 
 def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps) -> Implementation:
@@ -50,11 +52,17 @@ def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps)
     """
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
         netlist = netlist_of(plan, device, build)
-    parts = {part or "between": resources(netlist, cells) for part, cells in netlist.parts().items()}
+    parts = {part: resources(netlist, cells) for part, cells in netlist.parts(layer_of).items()}
     check_fits(plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
         placement = place_alone(netlist, device, build, device.name, mhz)
     return Implementation(device, parts, placement)
+
+
+def layer_of(cell: str) -> str:
+    """The layer of the accelerator that a cell of this name belongs to: what it begins with."""
+    layer, dot, _ = cell.partition(".")
+    return layer if dot else "between"
 
 
 def check_fits(network: str, device: Device, needed: Resources) -> None:
@@ -77,8 +85,8 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
         )
 
 
-def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
-    """What was reached, for a person to read."""
+def tables(plan: Plan, done: Implementation, mhz: float) -> Iterator[Table]:
+    """What was reached, for a person to read; ``mhz`` is the clock that it runs at."""
     table = Table(title=f"{plan.network} on {done.device.name}", title_justify="left")
     for title in ("", "LUT4", "FF", "block RAM", "multipliers"):
         table.add_column(title, justify="right" if title else "left")
@@ -90,8 +98,9 @@ def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
     table.add_row(f"of {done.device.name}", *_numbers(done.device.has))
     yield table
     rates = Table(show_header=False)
-    rate = done.placement.mhz * 1e6 / plan.cycles_per_image
-    rates.add_row("clock", f"{done.placement.mhz:.1f} MHz at most, as nextpnr estimates it")
+    rate = mhz * 1e6 / plan.cycles_per_image
+    most = f", {done.placement.mhz:.1f} at most as nextpnr estimates it"
+    rates.add_row("clock", f"{mhz:.1f} MHz" + most * (mhz != done.placement.mhz))
     rates.add_row(
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +100,10 @@ class Netlist:
         """Cells by type."""
         return Counter(cell.type for cell in self.cells.values() if not cell.type.startswith("$"))
 
-    def parts(self) -> Mapping[str, list[Cell]]:
-        """The cells of each part of the top: what a cell's name begins with, to the first dot."""
+    def parts(self, part: Callable[[str], str]) -> Mapping[str, list[Cell]]:
+        """The cells by the part of the design that ``part`` says a cell of this name belongs to."""
         parts: dict[str, list[Cell]] = defaultdict(list)
         for cell in self.cells.values():
             if not cell.type.startswith("$"):
-                part, dot, _ = cell.name.partition(".")
-                parts[part if dot else ""].append(cell)
+                parts[part(cell.name)].append(cell)
         return parts

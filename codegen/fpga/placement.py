@@ -1,6 +1,7 @@
 """Place and route, through nextpnr, and what it says about the result."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,21 @@ from .netlist import Netlist
 from .pins import register_pins
 from .tools import run
 
-__all__ = ["Placement", "place_alone"]
+__all__ = ["ROUTED", "Placement", "place_alone", "place_on_pins"]
 
-_ALONE = "alone.json"
+ROUTED = "routed.config"
+"""What was routed, as text."""
+
+_GLOBAL = "$glbnet$"
+_PLACED, _REPORT = "placed.json", "placement.json"
 
 _CELLS = {
     Family.ECP5: ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D"),
     Family.ICE40: ("ICESTORM_LC", "ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_DSP"),
 }
 
+_PINS = {Family.ECP5: "--lpf", Family.ICE40: "--pcf"}
+_ROUTED = {Family.ECP5: "--textcfg", Family.ICE40: "--asc"}
 _ANY_PINS = {Family.ECP5: "--lpf-allow-unconstrained", Family.ICE40: "--pcf-allow-unconstrained"}
 
 
@@ -39,16 +46,44 @@ def place_alone(netlist: Netlist, device: Device, build: Path, place: str, mhz: 
     Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
     """
     register_pins(netlist, device.family)
-    netlist.write(build / place / _ALONE)
-    program, report = f"nextpnr-{device.family.value}", "placement.json"
-    arguments = [*device.flags, "--package", device.package, _ANY_PINS[device.family], "--seed", "1"]
-    arguments += ["--freq", f"{mhz:g}", "--timing-allow-fail", "--json", f"{place}/{_ALONE}"]
-    arguments += ["--report", f"{place}/{report}", "-q", "-l", f"{place}/nextpnr.log"]
-    run(program, arguments, build, f"{place}/nextpnr.out")
+    netlist.write(build / place / _PLACED)
+    _run(device, build, place, [_ANY_PINS[device.family], "--freq", f"{mhz:g}"])
+    return _read(device, build / place)
+
+
+def place_on_pins(
+    netlist: Netlist, device: Device, build: Path, place: str, constraints: str, clocks: Sequence[str]
+) -> Placement:
+    """Places and routes a netlist in the folder ``place`` of the folder ``build`` as the file ``constraints``
+    there says, into the file ``ROUTED``, which can be packed; says how fast the net of the names ``clocks``
+    can be.
+
+    Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
+    """
+    netlist.write(build / place / _PLACED)
+    pins, routed = _PINS[device.family], _ROUTED[device.family]
+    _run(device, build, place, [pins, f"{place}/{constraints}", routed, f"{place}/{ROUTED}"])
+    return _read(device, build / place, clocks)
+
+
+def _run(device: Device, build: Path, place: str, arguments: Sequence[str]) -> None:
+    given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
+    given += ["--seed", "1", "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
+    run(
+        f"nextpnr-{device.family.value}",
+        [*given, "-q", "-l", f"{place}/nextpnr.log"],
+        build,
+        f"{place}/nextpnr.out",
+    )
+
+
+def _read(device: Device, folder: Path, names: Sequence[str] = ()) -> Placement:
+    """What a report says of the clock whose net has one of these names, or of the slowest."""
     try:
-        told = json.loads((build / place / report).read_text())
-        slowest = min(float(clock["achieved"]) for clock in told["fmax"].values())
+        told = json.loads((folder / _REPORT).read_text())
+        clocks = {net.removeprefix(_GLOBAL): float(one["achieved"]) for net, one in told["fmax"].items()}
+        slowest = min(mhz for net, mhz in clocks.items() if not names or net in names)
         used = [int(told["utilization"].get(cell, {"used": 0})["used"]) for cell in _CELLS[device.family]]
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{program} must write what it reached, and {report} does not say it") from error
+        raise UserError(f"nextpnr must write what it reached, and {_REPORT} does not say it") from error
     return Placement(slowest, Resources(*used))

@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from amaranth.back import rtlil
-from amaranth.lib import wiring
-
 from codegen.ir import write_atomically
 from codegen.verilog import ROM_FILE
 
@@ -40,15 +37,15 @@ rename -hide w:*\\[*
 """
 
 
-def synthesise(design: wiring.Component, top: str, device: Device, build: Path, place: str) -> Netlist:
-    """The netlist of a design for a device, in the file ``netlist.json`` of the folder ``place`` in the
-    folder ``build``, where the ROM files lie that the design names. One that is up to date is only read.
+def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> Netlist:
+    """The netlist of a design, in RTLIL, for a device, in the file ``netlist.json`` of the folder ``place``
+    in the folder ``build``, where the ROM files lie that the design names. One that is up to date is only
+    read.
 
     Raises ``UserError`` if Yosys fails.
     """
     folder = build / place
     folder.mkdir(exist_ok=True)
-    text = rtlil.convert(design, name=top, emit_src=False)
     command = _COMMANDS[device.family]
     script = _SCRIPT.format(place=place, rom=ROM_FILE, top=top, command=command, netlist=NETLIST)
     stamp = {"inputs": _digest([text, script, origin("yosys")], (build / "rom").glob("*"))}

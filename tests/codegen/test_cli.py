@@ -117,7 +117,7 @@ def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: 
             "argument --mhz: must be a whole number from 1 up, not 'fast'",
         ),
         (["build", "tiny_w3a2", "--colour"], "unrecognized arguments: --colour"),
-        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build', 'bitstream')"),
+        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build', 'bitstream', 'host')"),
         ([], "the following arguments are required: COMMAND"),
     ],
 )
@@ -186,8 +186,14 @@ def test_ctrl_c_is_one_sentence_and_status_130(
     [
         (
             ["tiny_w3a2"],
-            "--device must say what to place the network on: one of ecp5-25k, ecp5-45k, ecp5-85k, "
-            "ice40-hx8k, ice40-up5k",
+            "--board or --device must say what to put the network on: --board "
+            "ulx3s|orangecrab-25f|orangecrab-85f|icebreaker for a file to load, --device "
+            "ecp5-25k|ecp5-45k|ecp5-85k|ice40-hx8k|ice40-up5k for area and clock alone",
+        ),
+        (
+            ["tiny_w3a2", "--board", "ulx3"],
+            "board must be one of ulx3s, orangecrab-25f, orangecrab-85f, icebreaker, not 'ulx3'; did you "
+            "mean 'ulx3s'",
         ),
         (
             ["tiny_w3a2", "--device", "hx8k"],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codegen.fpga.devices import DEVICES, Resources, find_device
-from codegen.fpga.implement import check_fits
+from codegen.fpga.implement import check_fits, layer_of
 from codegen.fpga.netlist import Netlist, Pin
 from codegen.fpga.synthesis import resources
 from codegen.ir import UserError
@@ -60,13 +60,13 @@ def test_nets_know_who_drives_and_who_reads_them(netlist: Netlist) -> None:
 
 def test_cells_are_counted_by_type_and_by_part(netlist: Netlist) -> None:
     assert netlist.counts() == {"LUT4": 1, "CCU2C": 1, "TRELLIS_FF": 1}
-    parts = netlist.parts()
+    parts = netlist.parts(layer_of)
     assert {part: [cell.type for cell in cells] for part, cells in parts.items()} == {
         "conv1": ["LUT4", "CCU2C"],
-        "": ["TRELLIS_FF"],
+        "between": ["TRELLIS_FF"],
     }
     assert resources(netlist, parts["conv1"]) == Resources(luts=3)
-    assert resources(netlist, parts[""]) == Resources(ffs=1)
+    assert resources(netlist, parts["between"]) == Resources(ffs=1)
 
 
 def test_a_flip_flop_of_an_ice40_shares_a_cell_with_the_table_before_it() -> None:
@@ -85,7 +85,7 @@ def test_a_flip_flop_of_an_ice40_shares_a_cell_with_the_table_before_it() -> Non
         "behind a pin": cell("SB_DFF", D=2, Q=16),
     }
     netlist = Netlist({"modules": {"top": {"ports": {}, "cells": cells}}}, "top")
-    assert resources(netlist, netlist.parts()[""]) == Resources(luts=2 + 4, ffs=5)
+    assert resources(netlist, list(netlist.cells.values())) == Resources(luts=2 + 4, ffs=5)
 
 
 def test_what_is_removed_and_connected_is_written(netlist: Netlist, tmp_path: Path) -> None:
