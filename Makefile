@@ -27,7 +27,7 @@ BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
 BUNDLED = $(if $(wildcard model/recipes/$(1).toml),$(shell grep -l 'source = "digits"' model/recipes/$(1).toml))
 # cocotb reads variables of these names itself.
 unexport NET IMAGES LANES STALL WAVES DATA
-.PHONY: help sim test test-full lint bench results-digits results-cifar venv clean distclean
+.PHONY: help sim sim-board test test-full lint bench results-digits results-cifar venv clean distclean
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"; echo
@@ -39,6 +39,11 @@ sim: $(READY) ## train NET if it can be and is not yet, build its hardware, simu
 	@$(if $(call BUNDLED,$(NET)),$(PY) -m model train $(NET),:)
 	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) \
 	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES)) $(if $(filter 1,$(WAVES)),--waves)
+
+sim-board: $(READY) ## simulate a whole board with NET on it; the host program shows it images over its serial port
+	@$(if $(call BUNDLED,$(NET)),$(PY) -m model train $(NET),:)
+	@$(PY) -m sim $(NET) --board $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) \
+	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
 test: lint ## lint, types and the quick tests
 	@echo "test     quick tests"

@@ -16,6 +16,7 @@ from codegen.fpga.devices import DEVICES, find_device
 from codegen.ir import UserError
 from codegen.report import Steps, read_report, write_report
 
+from .board import compile_board, talk
 from .netlist import simulate_netlist
 from .ports import Stall
 from .run import Outcome, bench, forget_simulation, simulate, update_report
@@ -51,6 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"simulate the netlist of the accelerator for a device instead: {', '.join(DEVICES)}",
     )
     parser.add_argument(
+        "--board",
+        action="store_true",
+        help="simulate a whole board instead, and let python -m codegen host show it the images over its "
+        "simulated serial port",
+    )
+    parser.add_argument(
+        "--noise",
+        type=_probability,
+        default=0.0,
+        metavar="P",
+        help="probability that a byte on that line comes with a bit turned round (default %(default)s)",
+    )
+    parser.add_argument(
         "--waves",
         action="store_true",
         help="write every signal of the run into the build's folder, as dump.fst where the headers of lz4 "
@@ -73,6 +87,8 @@ def _probability(text: str) -> float:
 def _run(options: argparse.Namespace) -> int:
     if options.netlist is not None:
         return _run_netlist(options)
+    if options.board:
+        return _run_board(options)
     console = Console()
     source = build_source(options)
     images = source.images(options.images)
@@ -117,6 +133,27 @@ def _run_netlist(options: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     return int(wrong)
+
+
+def _run_board(options: argparse.Namespace) -> int:
+    """The real host program, a simulated board, and a serial line between them."""
+    if options.stall or options.waves:
+        raise UserError("--board has a serial line and no streams; leave out --stall and --waves")
+    console, source = Console(), build_source(options)
+    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
+    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
+    with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
+        compile_board(plan, folder)
+    shown = [str(options.network or options.name), "--images", str(len(images))]
+    outcome = talk(plan, folder, shown, options.noise)
+    last = int(source.network.run(images[-1:]).ravel()[0])
+    console.print(
+        f"the LEDs show class {outcome.latest}"
+        + (", as the last image" if outcome.latest == last else f", NOT {last} as the last image"),
+        highlight=False,
+        soft_wrap=True,
+    )
+    return outcome.status or int(outcome.latest != last)
 
 
 def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, waves: bool) -> Outcome:

@@ -83,7 +83,7 @@ def _assign(name: str, operator: str, terms: Sequence[str]) -> str:
     return f"    assign {name} = {operator.join(terms)};\n"
 
 
-def visible_signals() -> str:
-    """Verilator's list of the signals that Python touches: the fewer, the faster."""
-    rows = [f'public_flat_rw -module "{TOP}" -var "{name}"' for name in ("clk", "rst", "finished")]
+def visible_signals(top: str, names: Sequence[str]) -> str:
+    """Verilator's list of the signals of the module ``top`` that Python touches: the fewer, the faster."""
+    rows = [f'public_flat_rw -module "{top}" -var "{name}"' for name in names]
     return "\n".join(["`verilator_config", *rows, ""])

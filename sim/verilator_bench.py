@@ -22,12 +22,12 @@ from .scoreboard import Difference, Expectation
 from .verilator import verilate, wave_option
 from .watchdog import Stuck
 
-__all__ = ["ProtocolError", "Verdict", "VerilatorBench", "read_record"]
+__all__ = ["CACHE", "FLAGS", "OPTIONS", "ProtocolError", "Verdict", "VerilatorBench", "read_record"]
 
 CACHE = Path("build/verilator")
 """Compiled models, by the content of what they were compiled from."""
 
-_OPTIONS = (
+OPTIONS = (
     "-O3",
     "--no-public-flat-rw",
     "-fdfg-synthesize-all",
@@ -41,7 +41,7 @@ _OPTIONS = (
     "-Wno-lint",
     "-Wno-specifyign",
 )
-_FLAGS = ("-O2", "-march=native")
+FLAGS = ("-O2", "-march=native")
 
 
 class ProtocolError(Exception):
@@ -71,14 +71,14 @@ class VerilatorBench:
     ports: tuple[StreamPort, ...]
     folder: Path
     waves: bool = False
-    flags: tuple[str, ...] = _FLAGS
+    flags: tuple[str, ...] = FLAGS
     includes: tuple[Path, ...] = ()
 
     def compile(self, *, anew: bool = False) -> Path:
         """The compiled model; made only if none of this content is there, or if it shall be made ``anew``."""
         harness = harness_text(self.top, self.ports)
         options = [
-            *_OPTIONS,
+            *OPTIONS,
             *([wave_option()] if self.waves else []),
             *(f"-I{path}" for path in self.includes),
         ]
@@ -99,7 +99,7 @@ class VerilatorBench:
         if not (directory / TOP).exists():
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "bench.sv").write_text(harness)
-            (directory / "visible.vlt").write_text(visible_signals())
+            (directory / "visible.vlt").write_text(visible_signals(TOP, ("clk", "rst", "finished")))
             sources = [directory / "visible.vlt", BENCH_SOURCE, directory / "bench.sv", *self.sources]
             verilate(sources, TOP, directory, options=options, flags=self.flags)
         return directory

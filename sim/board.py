@@ -1,0 +1,117 @@
+"""A whole board in the simulator, and the real host program on the other end of its serial line."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+from codegen.fpga.system import System
+from codegen.ir import UserError
+from codegen.plan import Plan
+from codegen.verilog import ROM_FILE, verilog_text
+
+from .harness import visible_signals
+from .serial_bench import FOLDER
+from .verilator import verilate
+from .verilator_bench import CACHE, FLAGS, OPTIONS
+
+__all__ = ["DIVISOR", "Talk", "compile_board", "talk"]
+
+DIVISOR = 25
+"""Cycles of the link's clock for a bit: those of a board with 25 MHz."""
+
+_TOP = "board"
+_PINS = ("clk", "rst", "link_clk", "link_rst", "rx", "tx", "latest")
+_START_SECONDS = 120
+_END_SECONDS = 60
+_ANSWER_SECONDS, _NOISY_SECONDS = 60, 3
+"""What the host waits for an answer: with noise some get lost, and it would rather ask again."""
+
+
+def compile_board(plan: Plan, folder: Path) -> Path:
+    """The compiled model of a board that carries the accelerator built in ``folder``: all but pins and clock
+    generator. Made only if this very one is not there."""
+    text = verilog_text(System(plan, DIVISOR), _TOP)
+    rom = (folder / ROM_FILE).read_text()
+    digest = hashlib.sha256(repr([text, rom, OPTIONS, FLAGS]).encode()).hexdigest()
+    directory = CACHE / f"{_TOP}-{digest[:16]}"
+    if not (directory / _TOP).exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "board.v").write_text(text)
+        (directory / "visible.vlt").write_text(visible_signals(_TOP, _PINS))
+        sources = [directory / "visible.vlt", directory / "board.v", folder / ROM_FILE]
+        verilate(sources, _TOP, directory, options=OPTIONS, flags=FLAGS)
+    return directory
+
+
+@dataclass(frozen=True)
+class Talk:
+    """``status``: the host program's exit status; ``latest``: the class that the board's LEDs show at the
+    end."""
+
+    status: int
+    latest: int
+
+
+def talk(plan: Plan, folder: Path, host: Sequence[str], noise: float = 0.0) -> Talk:
+    """Runs the host program with arguments ``host`` against the simulated board.
+
+    ``noise``: the probability that a byte on the line comes with a bit turned round, either way.
+    Raises ``UserError`` if the simulation does not start, or ends before the host program does.
+    """
+    directory = compile_board(plan, folder)
+    place = folder / FOLDER
+    place.mkdir(exist_ok=True)
+    for stale in place.iterdir():
+        stale.unlink()
+    quiet = 100_000 + 2 * 27 * plan.predict(1).first_image_latency
+    (place / "orders.json").write_text(json.dumps({"divisor": DIVISOR, "noise": noise, "quiet_ns": quiet}))
+    simulation = threading.Thread(target=_simulate, args=(directory, folder), daemon=True)
+    simulation.start()
+    try:
+        port = _port(place, simulation)
+        command = [sys.executable, "-m", "codegen", "host", *host, "--port", port]
+        status = subprocess.run(
+            [*command, "--timeout", str(_NOISY_SECONDS if noise else _ANSWER_SECONDS)], check=False
+        ).returncode
+    finally:
+        (place / "stop").touch()
+        simulation.join(_END_SECONDS)
+    if not (place / "told.json").exists():
+        raise UserError(
+            f"the simulation must end when the host does, and did not; its log is {place / 'cocotb.log'}"
+        )
+    return Talk(status, json.loads((place / "told.json").read_text())["latest"])
+
+
+def _simulate(directory: Path, folder: Path) -> None:
+    place = folder / FOLDER
+    with suppress(SystemExit):
+        get_runner("verilator").test(
+            "sim.serial_bench",
+            _TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=directory,
+            test_dir=folder,
+            results_xml=os.path.abspath(place / "results.xml"),
+            log_file=place / "cocotb.log",
+        )
+
+
+def _port(place: Path, simulation: threading.Thread) -> str:
+    """The name of the pseudo-terminal, once the simulation has opened it."""
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and simulation.is_alive():
+        with suppress(FileNotFoundError):
+            return (place / "port").read_text()
+        time.sleep(0.05)
+    raise UserError(f"the simulation must start, and did not; its log is {place / 'cocotb.log'}")
