@@ -12,6 +12,10 @@ from .streams import Step, free_running
 __all__ = ["Banks", "read_signature", "ring_depth", "word_bits", "write_signature"]
 
 
+_SHALLOW = 64
+"""Words that distributed memory holds fast: the words of more are chosen from by logic in many levels."""
+
+
 def write_signature(geometry: WindowGeometry, bits: int) -> wiring.Signature:
     return wiring.Signature(
         {
@@ -54,7 +58,12 @@ def word_bits(geometry: WindowGeometry) -> int:
 
 class Banks(wiring.Component):
     """The memories between registers: two while the addresses are added up, one inside each memory, one
-    behind it, and one behind the rotation and the mask."""
+    behind it, and one behind the rotation and the mask.
+
+    A granule is written a cycle after it has come. By then the step that read its place for the last time has
+    read: no word is written while one that counts is read from its place, so what a memory gives in such a
+    cycle may be anything.
+    """
 
     latency = 5
 
@@ -79,8 +88,9 @@ class Banks(wiring.Component):
         adding, fetching, sending = valid[0:2], valid[2:4], valid[4]
         flags = later(m, adding, flags)
         addresses = self._addresses(m, adding, *_split(flags, [len(read.row_bank), len(read.run_bank)]))
+        written = later(m, [self.write.enable], Cat(self.write.address, self.write.granule))
         words = [
-            [self._bank(m, fetching, row, run, address) for run, address in enumerate(row_addresses)]
+            [self._bank(m, fetching, row, run, address, written) for run, address in enumerate(row_addresses)]
             for row, row_addresses in enumerate(addresses)
         ]
         self._output(m, sending, words, later(m, fetching, flags))
@@ -107,16 +117,20 @@ class Banks(wiring.Component):
             for row in range(g.row_lanes)
         ]
 
-    def _bank(self, m: Module, enables: list[Value], row: int, run: int, address: Value) -> Value:
-        """One memory with its output register."""
-        g, write = self.geometry, self.write
-        memory = Memory(shape=unsigned(g.granule * self.bits), depth=max(2, ring_depth(g)), init=[])
+    def _bank(
+        self, m: Module, enables: list[Value], row: int, run: int, address: Value, written: Value
+    ) -> Value:
+        """One memory with its output register; ``written``: the address and the granule that it may take."""
+        g, write, enable = self.geometry, self.write, Signal(name=f"write_{row}_{run}")
+        m.d.sync += enable.eq(write.enable & (write.row_bank == row) & (write.run_bank == run))
+        depth = max(2, ring_depth(g))
+        style = {"ram_style": "block"} if depth > _SHALLOW else {}
+        memory = Memory(shape=unsigned(g.granule * self.bits), depth=depth, init=[], attrs=style)
         m.submodules[f"bank_{row}_{run}"] = memory
         writing, reading = memory.write_port(), memory.read_port()
         m.d.comb += [
-            writing.en.eq(write.enable & (write.row_bank == row) & (write.run_bank == run)),
-            writing.addr.eq(write.address),
-            writing.data.eq(write.granule),
+            writing.en.eq(enable),
+            Cat(writing.addr, writing.data).eq(written),
             reading.en.eq(enables[0]),
             reading.addr.eq(address),
         ]

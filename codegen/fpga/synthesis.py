@@ -27,12 +27,14 @@ _COMMANDS = {
     Family.ICE40: "synth_ice40",
 }
 
-# Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
+# In the banks of a line buffer no word that counts is read while it is written (hw.banks), and no logic is
+# needed that keeps the earlier one. And Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
 _SCRIPT = """\
 read_rtlil {place}/design.il
 read_verilog -defer {rom}
 hierarchy -top {top}
 rename -hide w:*\\[*
+setparam -set COLLISION_X_MASK 1'1 *banks/t:$memrd_v2
 {command} -top {top} -json {place}/{netlist}
 """
 

@@ -1,1 +1,1 @@
-"""The link to a host: bytes on a serial line, frames of bytes, images in and scores out (docs/link.md)."""
+"""The link to a host: bytes on a serial line, frames of bytes, images in and scores out (docs/boards.md)."""

@@ -23,7 +23,7 @@ _NOTICES = 4
 
 
 class HostLink(wiring.Component):
-    """Takes requests from ``rx`` and answers on ``tx`` (docs/link.md), ``divisor`` cycles a bit.
+    """Takes requests from ``rx`` and answers on ``tx`` (docs/boards.md), ``divisor`` cycles a bit.
 
     ``image``: the bytes of committed images. ``scores``: what comes back for each. ``latest``: the class
     of the last image answered. Nothing that arrives on ``rx`` can stop it: images reach the accelerator

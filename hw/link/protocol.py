@@ -1,4 +1,4 @@
-"""What frames say: the one place that hardware and host have it from (docs/link.md)."""
+"""What frames say: the one place that hardware and host have it from (docs/boards.md)."""
 
 from dataclasses import dataclass
 from enum import IntEnum
