@@ -12,9 +12,9 @@ from codegen.ir import UserError
 from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
 from .fpga.devices import DEVICES, find_device
-from .fpga.implement import implement, tables
+from .fpga.implement import implement, section, tables
 from .networks import Source, find_network
-from .report import Steps, read_report
+from .report import PAGE, Steps, read_report, write_report
 
 __all__ = ["add_build_arguments", "build_budget", "build_folder", "build_source", "guarded", "main"]
 
@@ -174,8 +174,12 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     folder = build_folder(arguments, f"{source.name}-{device.name}")
     budget = build_budget(arguments, source.network.macs)
     plan = build(source, folder, budget, steps, force=arguments.force)
-    for table in tables(plan, implement(plan, device, folder, arguments.mhz, steps)):
+    placing = Steps(steps.console)
+    done = implement(plan, device, folder, arguments.mhz, placing)
+    write_report(folder, read_report(folder) | {"fpga": section(plan, done, placing)})
+    for table in tables(plan, done):
         console.print(table)
+    console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0
@@ -195,6 +199,7 @@ def _build(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0

@@ -1,8 +1,9 @@
 """A network on a device, without a board: area and clock of the accelerator alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from .netlist import Netlist
 from .placement import Placement, place_alone
 from .synthesis import resources, synthesise
 
-__all__ = ["TOP", "Implementation", "implement", "netlist_of"]
+__all__ = ["TOP", "Implementation", "implement", "netlist_of", "section", "tables"]
 
 TOP = "intandem"
 
@@ -75,6 +76,20 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
             f"'{network}' must fit {device.name} with a quarter of its logic left to place and route, and "
             f"takes {', '.join(short)}; give it other --lanes, or train it with fewer bits"
         )
+
+
+def section(plan: Plan, done: Implementation, steps: Steps) -> dict[str, Any]:
+    """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
+    return {
+        "device": done.device.name,
+        "layers": {name: asdict(amount) for name, amount in done.layers.items()},
+        "total": asdict(done.total),
+        "placed": asdict(done.placement.used),
+        "available": asdict(done.device.has),
+        "clock_mhz": done.placement.mhz,
+        "images_per_second": round(done.placement.mhz * 1e6 / plan.cycles_per_image, 3),
+        "steps": steps.rows,
+    }
 
 
 def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
