@@ -11,7 +11,8 @@ Json = Mapping[str, Any]
 def cycles_per_image(told: Json) -> float:
     """As simulated where that was done, else as predicted."""
     cycles = told["cycles_per_image"]
-    return float(cycles["predicted"] if cycles["simulated"] is None else cycles["simulated"])
+    number: float = cycles["predicted"] if cycles["simulated"] is None else cycles["simulated"]
+    return number
 
 
 def busy(told: Json, layer: Json) -> float:
@@ -39,7 +40,9 @@ def why(told: Json) -> str:
     least, cycles = pace(told), cycles_per_image(told)
     said = [_reason(layer) for layer in told["layers"] if _own(layer) == least]
     if cycles > least:
-        said.append(f"Images are {cycles - least:,g} cycles further apart, as layers wait for each other.")
+        said.append(
+            f"Images are {round(cycles - least, 3):,} cycles further apart, as layers wait for each other."
+        )
     else:
         said.append(f"No layer waits for another: images are {least:,} cycles apart.")
     return " ".join(said)

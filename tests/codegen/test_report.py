@@ -5,37 +5,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from codegen.fold import fold
-from codegen.histograms import traced
 from codegen.html import html
-from codegen.ir import IntegerNetwork, Provenance
-from codegen.networks import Source
-from codegen.plan import Plan, requantise_forms, size
-from codegen.report import Steps, read_report, report, write_report
-from codegen.stages import fuse
+from codegen.ir import Provenance
+from codegen.report import Steps, read_report, write_report
 from tests.networks import digits, random_chain
 
+from .reports import plan_of, quiet, report_of
+
 MEGABYTES_200 = 200_000_000
-
-
-def quiet() -> Steps:
-    return Steps(Console(quiet=True))
-
-
-def plan_of(network: IntegerNetwork, lanes: int) -> Plan:
-    stages = fuse(network)
-    return size(network, stages, fold(stages, lanes), requantise_forms(stages))
-
-
-def report_of(network: IntegerNetwork, lanes: int) -> dict[str, Any]:
-    source = Source(network.name, Path("network.safetensors"), network, None)
-    values = traced(network, source.images(None), 2)
-    return report(plan_of(network, lanes), source, quiet(), values)
 
 
 def test_report_of_a_digits_build() -> None:
