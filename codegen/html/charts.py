@@ -57,7 +57,7 @@ def _remark(kind: str, told: Json) -> str:
     if kind == "codes" and width == 1 and told["low"] == 0:
         total = sum(counts)
         return f"codes, {percent(counts[0] / total)} zero, {percent(counts[-1] / total)} highest"
-    return f"{kind}, a bar is {whole(width)} wide" if width > 1 else kind
+    return f"{kind}, bars of {whole(width)}" if width > 1 else kind
 
 
 def _bars(counts: Sequence[int]) -> str:

@@ -121,13 +121,16 @@ def _cycles(told: Json, cycles: Json) -> tuple[str, str]:
 
 
 def _accuracy(told: Json) -> str:
+    """How the accuracy of the hardware was come by, and those of what it was made of."""
     shares = told["accuracy"]
-    trained = [
+    if shares["hardware"] is not None:
+        how = f"in {_images(told['images'])}"
+    else:
+        how = "not measured" if told["images"] else "not simulated yet"
+    trained = (
         f"{name} {percent(shares[name], 2)}" for name in ("teacher", "student") if shares[name] is not None
-    ]
-    if shares["hardware"] is None:
-        trained.insert(0, "not measured" if told["images"] else "not simulated yet")
-    return ", ".join(trained)
+    )
+    return ", ".join([how, *trained])
 
 
 def _device(told: Json) -> Iterator[Markup]:

@@ -13,7 +13,7 @@ Json = Mapping[str, Any]
 
 _WIDTH, _HEIGHT, _MIDDLE = 160, 106, 66
 _EDGE = 52  # for the arrow, and the bits above it
-_LEAST, _MOST, _UNIT = 4, 74, 12  # pixels of a side: at least, at most, and at most for each unit
+_LEAST, _MOST, _UNIT = 5, 74, 12  # pixels of a side: at least, at most, and at most for each unit
 _SLANT = 0.36
 
 

@@ -84,7 +84,7 @@ def test_the_large_numbers() -> None:
         "cycles to the first result": ("1,888", "simulated, 887 predicted"),
         "lane efficiency": ("0.990", "of 76 lanes, simulated"),
         "MACs an image": ("21,664", "in 4 layers"),
-        "accuracy in hardware": ("97.30 %", "teacher 91.00 %, student 90.25 %"),
+        "accuracy in hardware": ("97.30 %", "in 37 images, teacher 91.00 %, student 90.25 %"),
         "clock": ("123.4 MHz", "ecp5-1k, as nextpnr estimates it"),
         "images a second": ("642,687", "back to back at that clock"),
     }
@@ -372,8 +372,8 @@ def test_captions_of_histograms() -> None:
     page = section(read(html(told)), "Values")
     assert [[span.text for span in one.all("span")] for one in page.all("figcaption")] == [
         ["0", "codes, 12.5 % zero, 25.0 % highest", "3"],
-        ["−1,300", "accumulators, a bar is 1,111 wide", "2,002"],
-        ["0", "codes, a bar is 48 wide", "95"],
+        ["−1,300", "accumulators, bars of 1,111", "2,002"],
+        ["0", "codes, bars of 48", "95"],
         ["−1", "accumulators", "1"],
     ]
     assert "counted over the first 1 image." in page.one("p").text
