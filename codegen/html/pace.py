@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["busy", "cycles_per_image", "efficiency", "pace", "slowest", "unmeasured", "why"]
+__all__ = ["busy", "cycles_per_image", "differing", "efficiency", "pace", "slowest", "unmeasured", "why"]
 
 Json = Mapping[str, Any]
 
@@ -46,6 +46,16 @@ def why(told: Json) -> str:
     else:
         said.append(f"No layer waits for another: images are {least:,} cycles apart.")
     return " ".join(said)
+
+
+def differing(told: Json) -> list[str]:
+    """Which cycles were simulated and are not those predicted: of an image, the first result, each layer."""
+    cycles = {
+        "cycles an image": told["cycles_per_image"],
+        "cycles to the first result": told["first_image_latency"],
+        **{layer["name"]: layer["cycles"] for layer in told["layers"]},
+    }
+    return [name for name, one in cycles.items() if one["simulated"] not in (None, one["predicted"])]
 
 
 def unmeasured(told: Json) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import charts, tables
 from .markup import NOTHING, Markup, element, exact, percent, whole
-from .pace import unmeasured, why
+from .pace import differing, unmeasured, why
 from .picture import chain
 
 __all__ = ["html"]
@@ -65,13 +65,15 @@ def _verdict(told: Json) -> Markup:
     images, values, wrong = told["images"], told["compared"], told["mismatches"]
     if wrong is None:
         text = "Not simulated yet: all cycles here are predictions, and no value was compared."
-    elif wrong:
+        return element("p", text, class_="verdict")
+    if wrong:
         text = f"{wrong:,} of {values:,} values in {_images(images)} are not equal to the golden model’s."
     else:
         text = f"All {values:,} values in {_images(images)}, simulated, are equal to the golden model’s."
-    return element(
-        "p", text, class_="verdict" if wrong is None else "verdict bad" if wrong else "verdict good"
-    )
+    late = differing(told)
+    if late:
+        text += f" Cycles are not as predicted: {', '.join(late)}."
+    return element("p", text, class_="verdict bad" if wrong or late else "verdict good")
 
 
 def _note(told: Json) -> list[Markup]:

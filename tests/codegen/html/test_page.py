@@ -132,6 +132,20 @@ def test_the_verdict(images: int, mismatches: int, text: str, kind: str) -> None
     assert figures(page)["values compared"][1].endswith(ending)
 
 
+def test_cycles_that_are_not_as_predicted() -> None:
+    told = built() | {"images": 2, "compared": 1_400, "mismatches": 0}
+    for cycles in (told["cycles_per_image"], *(row["cycles"] for row in told["layers"])):
+        cycles["simulated"] = cycles["predicted"] = 288
+    told["first_image_latency"]["simulated"] = 887
+    assert read(html(told)).one("p", "verdict").attributes["class"] == "verdict good"
+    told["layers"][1]["cycles"]["simulated"] = 289
+    told["cycles_per_image"]["simulated"] = told["first_image_latency"]["simulated"] = 290
+    assert read(html(told)).one("p", "bad").text == (
+        "All 1,400 values in 2 images, simulated, are equal to the golden model’s. Cycles are not as "
+        "predicted: cycles an image, cycles to the first result, conv2."
+    )
+
+
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
 def test_the_table_of_layers_is_the_reports(state: Callable[[], Json]) -> None:
     told = state()
