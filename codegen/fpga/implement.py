@@ -86,7 +86,7 @@ def section(plan: Plan, done: Implementation, steps: Steps) -> dict[str, Any]:
         "total": asdict(done.total),
         "placed": asdict(done.placement.used),
         "available": asdict(done.device.has),
-        "clock_mhz": done.placement.mhz,
+        "clock_mhz": round(done.placement.mhz, 3),
         "images_per_second": round(done.placement.mhz * 1e6 / plan.cycles_per_image, 3),
         "steps": steps.rows,
     }

@@ -39,8 +39,8 @@ def exact(share: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share in percent."""
-    return NOTHING if share is None else f"{100 * share:.{digits}f} %"
+    """A share in percent; the space does not break."""
+    return NOTHING if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def shape(sizes: list[int]) -> str:

@@ -49,9 +49,9 @@ class Node:
 
 
 def read(page: str) -> Node:
-    """The page as elements. Asserts that each one is closed, and in its place."""
+    """The page as elements, every space a plain one. Asserts that each is closed, and in its place."""
     parser = _Parser(convert_charrefs=True)
-    parser.feed(page)
+    parser.feed(page.replace("\N{NO-BREAK SPACE}", " "))
     parser.close()
     assert [node.tag for node in parser.open] == ["page"]
     return parser.open[0]
