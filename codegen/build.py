@@ -21,11 +21,12 @@ from codegen.ir import TestSet, UserError, save, save_test_set
 from .accelerator import Accelerator, Taps, rom_files, tapped
 from .beats import BeatFormat, lines
 from .budget import Budget
+from .histograms import Values, traced
 from .networks import Source
 from .plan import Plan
 from .plan_file import PLAN_FILE, plan_text
 from .planner import make_plan
-from .report import Steps, read_report, report, write_report
+from .report import PAGE, Steps, read_report, report, write_report
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
 __all__ = ["MANIFEST", "Stream", "build", "streams"]
@@ -107,7 +108,8 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
         if source.test_set is not None:
             save_test_set(_trimmed(source.test_set), folder / "test.safetensors")
         (folder / "vectors").mkdir()
-        for name, content in _vectors(plan, source):
+        values = traced(source.network, source.images(None), _VECTORS)
+        for name, content in _vectors(plan, values):
             (folder / "vectors" / name).write_bytes(content)
     with steps.step("verilog", "Amaranth, then Yosys (its very first run takes minutes)"):
         (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
@@ -116,17 +118,16 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
     manifest = _manifest(plan, fingerprint) | {"files": {name: _sha256(folder / name) for name in names}}
     manifest |= {"sha256": _digest(manifest)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    write_report(folder, report(plan, source.network, steps))
+    write_report(folder, report(plan, source, steps, values))
 
 
-def _vectors(plan: Plan, source: Source) -> Iterator[tuple[str, bytes]]:
+def _vectors(plan: Plan, values: Values) -> Iterator[tuple[str, bytes]]:
     """The first images as beats, and what every stream must carry for them: one beat a line, in
     hexadecimal."""
-    images = source.images(None)[:_VECTORS].astype(np.int64)
-    values: Mapping[str, Any] = {"input": images} | source.network.trace(images)
     for stream in streams(plan):
         if stream.node is not None:
-            tensor = values[stream.node].reshape(len(images), *(stream.shape or (1,)))
+            tensor = values[stream.node][:_VECTORS]
+            tensor = tensor.reshape(len(tensor), *(stream.shape or (1,)))
             yield f"{stream.name}.hex", lines(stream.format.to_hex(stream.format.pack(tensor)))
 
 
@@ -209,6 +210,7 @@ def _is_current(out: Path, fingerprint: str) -> bool:
     """Whether a folder holds this very build, every file of it as it was written."""
     try:
         read_report(out)
+        (out / PAGE).stat()
         manifest = json.loads((out / MANIFEST).read_text())
         files = {name: _sha256(out / name) for name in manifest["files"]}
         whole = manifest.pop("sha256") == _digest(manifest) and manifest["files"] == files

@@ -14,10 +14,10 @@ from .build import build
 from .fpga.bitstream import bitstream
 from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, find_device
-from .fpga.implement import implement, tables
+from .fpga.implement import implement, section, tables
 from .host.cli import add_host_arguments, host
 from .networks import Source, find_network
-from .report import Steps, read_report
+from .report import PAGE, Steps, read_report, write_report
 
 __all__ = ["add_build_arguments", "build_budget", "build_folder", "build_source", "guarded", "main"]
 
@@ -195,17 +195,18 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     folder = build_folder(arguments, f"{source.name}-{device.name if board is None else board.name}")
     budget = build_budget(arguments, source.network.macs)
     plan = build(source, folder, budget, steps, force=arguments.force)
+    placing = Steps(steps.console)
     if board is None:
-        done = implement(plan, device, folder, arguments.mhz, steps)
-        shown = tables(plan, done, done.placement.mhz)
+        done = implement(plan, device, folder, arguments.mhz, placing)
     else:
-        loadable = bitstream(plan, board, folder, arguments.mhz, steps)
-        shown = tables(plan, loadable.implementation, loadable.mhz)
-    for table in shown:
+        done = bitstream(plan, board, folder, arguments.mhz, placing)
+    write_report(folder, read_report(folder) | {"fpga": section(plan, done, placing)})
+    for table in tables(plan, done):
         console.print(table)
-    if board is not None:
-        load = board.load.format(file=loadable.file)
-        console.print(f"{loadable.file}\nload it: {load}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
+    if board is not None and done.file is not None:
+        load = board.load.format(file=done.file)
+        console.print(f"file: {done.file}\nload it: {load}", highlight=False, soft_wrap=True)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0
@@ -225,6 +226,7 @@ def _build(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0

@@ -1,6 +1,7 @@
 """The report of a build: what it is, what it costs, what was predicted and what was seen (docs/report.md)."""
 
 import json
+import re
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,15 @@ from rich.console import Console
 
 from codegen.ir import IntegerNetwork, write_atomically
 
+from .histograms import Values, histograms
+from .html import html
+from .networks import Source
 from .plan import LayerPlan, Plan
 from .stages import MatrixVectorStage
 
-__all__ = ["Steps", "read_report", "report", "tidy", "write_report"]
+__all__ = ["PAGE", "Steps", "read_report", "report", "tidy", "write_report"]
+
+PAGE = "report.html"
 
 Json = dict[str, Any]
 
@@ -42,22 +48,30 @@ class Steps:
         self.console.print(f"{name:<9}{what:<58}{seconds:6.1f} s", highlight=False)
 
 
-def report(plan: Plan, network: IntegerNetwork, steps: Steps) -> Json:
-    """The report of a build that was not simulated yet: what only a simulation can tell is ``None``."""
+def report(plan: Plan, source: Source, steps: Steps, values: Values) -> Json:
+    """The report of a build that was neither simulated nor placed yet: what only that can tell is ``None``.
+
+    ``values``: what every node of the golden model gave for the images that are counted, and "input".
+    """
     prediction = plan.predict(1)
     cycles = plan.cycles_per_image
     return {
         "network": plan.network,
+        "note": source.note,
         "images": 0,
+        "compared": None,
         "mismatches": None,
-        "accuracy": _accuracy(network),
+        "accuracy": _accuracy(source.network),
         "macs": plan.macs,
         "lanes": plan.lanes,
         "cycles_per_image": {"predicted": tidy(cycles), "simulated": None},
         "first_image_latency": {"predicted": prediction.first_image_latency, "simulated": None},
         "lane_efficiency": round(plan.lane_efficiency(cycles), 4),
         "layers": [_layer(layer) for layer in plan.layers],
+        "argmax": None if plan.argmax is None else plan.argmax.name,
+        "fpga": None,
         "steps": steps.rows,
+        "histograms": histograms(plan, source.network, values),
     }
 
 
@@ -85,6 +99,8 @@ def _layer(layer: LayerPlan) -> Json:
             [stage.source.rows, stage.source.columns, stage.source.channels],
             [stage.result.rows, stage.result.columns, stage.result.channels],
         ],
+        "kernel": list(stage.kernel),
+        "stride": list(stage.stride),
         "bits": {
             "input": stage.source.bits,
             "weights": weighted.weights.bits if weighted else None,
@@ -94,7 +110,10 @@ def _layer(layer: LayerPlan) -> Json:
         "pe": layer.fold.pe if weighted else window.channels // window.groups,
         "simd": layer.fold.simd if weighted else None,
         "pixels": layer.fold.pixels,
+        "lanes": layer.lanes,
+        "weight_bits": weighted.weights.codes.size * weighted.weights.bits if weighted else 0,
         "steps": window.steps,
+        "writes": window.write_cycles,
         "cycles": {"predicted": None, "simulated": None},
         "buffer_rows": window.buffer_rows,
         "fifo_depth": layer.timing.fifo_depth,
@@ -102,8 +121,16 @@ def _layer(layer: LayerPlan) -> Json:
 
 
 def write_report(folder: Path, content: Json) -> None:
-    """Writes ``report.json``, atomically."""
-    write_atomically(folder / "report.json", (json.dumps(content, indent=2) + "\n").encode())
+    """Writes ``report.json`` and the page made of it, each atomically."""
+    page = html(content)
+    text = re.sub(r"\[\n[\s\d,]+\]", _on_a_line, json.dumps(content, indent=2))
+    write_atomically(folder / "report.json", f"{text}\n".encode())
+    write_atomically(folder / PAGE, page.encode())
+
+
+def _on_a_line(numbers: re.Match[str]) -> str:
+    """A list of whole numbers, which JSON would write one a line."""
+    return "[" + " ".join(numbers[0][1:-1].split()) + "]"
 
 
 def read_report(folder: Path) -> Json:

@@ -14,7 +14,7 @@ from codegen.build import build
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.ir import UserError
-from codegen.report import Steps, read_report, write_report
+from codegen.report import PAGE, Steps, read_report, write_report
 
 from .board import compile_board, talk
 from .netlist import simulate_netlist
@@ -187,7 +187,7 @@ def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path
         console.print(f"[red]not on time[/red]  {difference}", highlight=False, soft_wrap=True)
     console.print(_layers(told))
     console.print(_summary(told, outcome))
-    console.print(f"report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if note is not None:
         console.print(note, highlight=False, soft_wrap=True)
 
@@ -213,9 +213,8 @@ def _layers(told: dict[str, Any]) -> Table:
 
 def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
     table = Table(show_header=False)
-    total = sum(stream.codes.size for name, stream in outcome.record.items() if not name.startswith("start_"))
     equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
-    table.add_row("images", f"{told['images']}, with {total:,} values in all layers: {equal}")
+    table.add_row("images", f"{told['images']}, with {outcome.compared:,} values in all layers: {equal}")
     accuracy = {name: share for name, share in told["accuracy"].items() if share is not None}
     if accuracy:
         shares = (f"{name} {100 * share:.2f} %" for name, share in accuracy.items())

@@ -43,6 +43,11 @@ class Outcome:
         return [int(end) for end in cycles.reshape(self.images, -1)[:, -1]]
 
     @property
+    def compared(self) -> int:
+        """Values that moved in all streams."""
+        return sum(stream.codes.size for name, stream in self.record.items() if not name.startswith("start_"))
+
+    @property
     def mismatches(self) -> int:
         """Values that were not equal."""
         return sum(difference.count for difference in self.verdict.values)
@@ -107,7 +112,7 @@ def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]
 
 def forget_simulation(told: dict[str, Any]) -> None:
     """Takes what an earlier simulation showed out of a report."""
-    told |= {"images": 0, "mismatches": None}
+    told |= {"images": 0, "compared": None, "mismatches": None}
     told["accuracy"]["hardware"] = None
     layers = [row["cycles"] for row in told["layers"]]
     for cycles in (told["cycles_per_image"], told["first_image_latency"], *layers):
@@ -118,7 +123,7 @@ def update_report(
     told: dict[str, Any], plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
 ) -> None:
     """Writes what the simulation showed into a report; cycles only where nothing was stalled on purpose."""
-    told |= {"images": outcome.images, "mismatches": outcome.mismatches}
+    told |= {"images": outcome.images, "compared": outcome.compared, "mismatches": outcome.mismatches}
     if not outcome.whole:
         return
     if labels is not None and plan.argmax is not None:

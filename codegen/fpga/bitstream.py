@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.plan import Plan
@@ -20,7 +19,7 @@ from .synthesis import resources, synthesise
 from .system import System
 from .tools import run
 
-__all__ = ["Loadable", "bitstream", "with_dividers"]
+__all__ = ["bitstream", "with_dividers"]
 
 _TOP = "board"
 _CONSTRAINTS = {Family.ECP5: "board.lpf", Family.ICE40: "board.pcf"}
@@ -29,18 +28,9 @@ _PACKERS = {Family.ECP5: ("ecppack", "bit"), Family.ICE40: ("icepack", "bin")}
 _ACCELERATOR = "system.accelerator."
 
 
-@dataclass(frozen=True)
-class Loadable:
-    """``file``: what the board loads; ``mhz``: the clock of the accelerator in it."""
-
-    implementation: Implementation
-    file: Path
-    mhz: float
-
-
-def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -> Loadable:
-    """The file that makes of a board the network built in the folder ``build``, and that is all it needs:
-    placed for a clock of ``mhz`` or as near as it gets, and run at the highest one that closes.
+def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -> Implementation:
+    """A file that a board loads, with the network built in the folder ``build`` and a link to a host: placed
+    for a clock of ``mhz`` or as near as it gets, and run at the highest one that closes.
 
     Raises ``UserError`` if a tool fails or the board is too small.
     """
@@ -58,7 +48,7 @@ def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -
         placement, clock = _place(board, netlist, build)
     with steps.step("pack", "the file to load"):
         file = _pack(board, build, plan.network)
-    return Loadable(Implementation(board.device, parts, placement), file, clock.mhz)
+    return Implementation(board.device, parts, placement, clock.mhz, file)
 
 
 def _part(cell: str) -> str:

@@ -1,8 +1,9 @@
 """A network on a device, without a board: area and clock of the accelerator alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
 from rich.table import Table
@@ -17,18 +18,30 @@ from .netlist import Netlist
 from .placement import Placement, place_alone
 from .synthesis import resources, synthesise
 
-__all__ = ["TOP", "Implementation", "check_fits", "implement", "layer_of", "netlist_of", "tables"]
+__all__ = [
+    "TOP",
+    "Implementation",
+    "check_fits",
+    "implement",
+    "layer_of",
+    "netlist_of",
+    "section",
+    "tables",
+]
 
 TOP = "intandem"
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """A placed accelerator: ``layers`` is what the netlist has for each layer, by name."""
+    """A placed accelerator: ``layers`` is what the netlist has for each layer, by name. ``mhz``: the clock
+    that it runs at, and ``file`` what a board loads, if it is for one."""
 
     device: Device
     layers: dict[str, Resources]
     placement: Placement
+    mhz: float
+    file: Path | None = None
 
     @property
     def total(self) -> Resources:
@@ -56,7 +69,7 @@ def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps)
     check_fits(plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
         placement = place_alone(netlist, device, build, device.name, mhz)
-    return Implementation(device, parts, placement)
+    return Implementation(device, parts, placement, placement.mhz)
 
 
 def layer_of(cell: str) -> str:
@@ -85,8 +98,22 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
         )
 
 
-def tables(plan: Plan, done: Implementation, mhz: float) -> Iterator[Table]:
-    """What was reached, for a person to read; ``mhz`` is the clock that it runs at."""
+def section(plan: Plan, done: Implementation, steps: Steps) -> dict[str, Any]:
+    """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
+    return {
+        "device": done.device.name,
+        "layers": {name: asdict(amount) for name, amount in done.layers.items()},
+        "total": asdict(done.total),
+        "placed": asdict(done.placement.used),
+        "available": asdict(done.device.has),
+        "clock_mhz": round(done.mhz, 3),
+        "images_per_second": round(done.mhz * 1e6 / plan.cycles_per_image, 3),
+        "steps": steps.rows,
+    }
+
+
+def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
+    """What was reached, for a person to read."""
     table = Table(title=f"{plan.network} on {done.device.name}", title_justify="left")
     for title in ("", "LUT4", "FF", "block RAM", "multipliers"):
         table.add_column(title, justify="right" if title else "left")
@@ -98,9 +125,9 @@ def tables(plan: Plan, done: Implementation, mhz: float) -> Iterator[Table]:
     table.add_row(f"of {done.device.name}", *_numbers(done.device.has))
     yield table
     rates = Table(show_header=False)
-    rate = mhz * 1e6 / plan.cycles_per_image
-    most = f", {done.placement.mhz:.1f} at most as nextpnr estimates it"
-    rates.add_row("clock", f"{mhz:.1f} MHz" + most * (mhz != done.placement.mhz))
+    rate = done.mhz * 1e6 / plan.cycles_per_image
+    runs = f"{done.mhz:.1f} MHz, " if done.file is not None else ""
+    rates.add_row("clock", f"{runs}{done.placement.mhz:.1f} MHz at most, as nextpnr estimates it")
     rates.add_row(
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"
     )

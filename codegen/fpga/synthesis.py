@@ -27,8 +27,9 @@ _COMMANDS = {
     Family.ICE40: "synth_ice40",
 }
 
-# In the banks of a line buffer no word that counts is read while it is written (hw.banks), and no logic is
-# needed that keeps the earlier one. And Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
+# Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
+# In the banks of a line buffer no word that counts is read while it is written (hw.banks), so no logic is
+# needed that keeps the earlier one.
 _SCRIPT = """\
 read_rtlil {place}/design.il
 read_verilog -defer {rom}

@@ -24,8 +24,9 @@ from tests.networks import tiny
 
 LANES = Budget(lanes=8)
 TWICE = Budget(lanes=16)
+REPORTS = {"report.json", "report.html"}
 FILES = {
-    "accelerator.v", "intandem_rom.v", "manifest.json", "report.json", "plan.toml",
+    "accelerator.v", "intandem_rom.v", "manifest.json", "report.json", "report.html", "plan.toml",
     "network.safetensors", "test.safetensors",
     "rom/conv.pe0.lane0.hex", "rom/fc.pe0.lane0.hex",
     "vectors/i.hex", "vectors/o.hex", "vectors/tap_conv.hex", "vectors/tap_fc.hex", "vectors/tap_pool.hex",
@@ -81,7 +82,7 @@ def test_a_build_has_these_files(built: Path) -> None:
 
 def test_the_manifest_lists_every_file_by_its_hash(built: Path) -> None:
     files = json.loads((built / "manifest.json").read_text())["files"]
-    assert set(files) == FILES - {"manifest.json", "report.json"}
+    assert set(files) == FILES - {"manifest.json", *REPORTS}
     found = contents(built)
     assert files == {name: hashlib.sha256(found[name]).hexdigest() for name in files}
 
@@ -129,7 +130,7 @@ def test_the_same_build_has_the_same_bytes_wherever_it_is_made(
     )
     assert other.returncode == 0, other.stderr
     first, second = contents(built), contents(tmp_path / "out")
-    assert {name for name in FILES if first[name] != second[name]} <= {"report.json"}
+    assert {name for name in FILES if first[name] != second[name]} <= REPORTS
     reports = [json.loads(found["report.json"]) | {"steps": None} for found in (first, second)]
     assert reports[0] == reports[1]
 
@@ -185,13 +186,13 @@ def test_a_tampered_file_is_made_again(source: Source, fast: None, tmp_path: Pat
     out = tmp_path / "out"
     build(source, out, LANES, quiet())
     whole = contents(out)
-    for name in sorted(FILES - {"report.json"}):
+    for name in sorted(FILES - REPORTS):
         content = bytearray(whole[name])
         place = content.index(b'"lanes": ') + 9 if name == "manifest.json" else len(content) // 2
         content[place] ^= 1
         (out / name).write_bytes(content)
         build(source, out, LANES, quiet())
-        assert contents(out) == whole | {"report.json": (out / "report.json").read_bytes()}, name
+        assert contents(out) == whole | {name: (out / name).read_bytes() for name in REPORTS}, name
 
 
 def test_a_missing_file_is_made_again(source: Source, fast: None, tmp_path: Path) -> None:

@@ -155,13 +155,14 @@ def test_help_teaches_by_an_example(
 def test_a_build_says_what_it_made_and_where(folder: Path, tmp_path: Path) -> None:
     first = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"))
     assert first.returncode == 0 and first.stdout == ""
-    assert first.stderr.splitlines()[-1] == (
+    assert first.stderr.splitlines()[-2] == (
         f"{tmp_path / 'out'}: 660 MACs on 7 lanes, 108 cycles an image, lane efficiency 0.873 "
         "(predicted; python -m sim proves it)"
     )
     again = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"))
     assert again.returncode == 0 and "is up to date" in again.stderr.replace("\n", "")
-    assert again.stderr.splitlines()[-1] == first.stderr.splitlines()[-1]
+    assert again.stderr.splitlines()[-2:] == first.stderr.splitlines()[-2:]
+    assert first.stderr.splitlines()[-1] == f"report: {tmp_path / 'out' / 'report.html'}"
     forced = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"), "--force")
     assert forced.returncode == 0 and "up to date" not in forced.stderr
 

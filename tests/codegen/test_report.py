@@ -9,30 +9,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from codegen.fold import fold
-from codegen.ir import IntegerNetwork, Provenance
-from codegen.plan import Plan, requantise_forms, size
-from codegen.report import Steps, read_report, report, write_report
-from codegen.stages import fuse
+from codegen.html import html
+from codegen.ir import Provenance
+from codegen.report import Steps, read_report, write_report
 from tests.networks import digits, random_chain
+
+from .reports import plan_of, quiet, report_of
 
 MEGABYTES_200 = 200_000_000
 
 
-def quiet() -> Steps:
-    return Steps(Console(quiet=True))
-
-
-def plan_of(network: IntegerNetwork, lanes: int) -> Plan:
-    stages = fuse(network)
-    return size(network, stages, fold(stages, lanes), requantise_forms(stages))
-
-
 def test_report_of_a_digits_build() -> None:
-    told = report(plan_of(digits(), 80), digits(), quiet())
-    assert {key: value for key, value in told.items() if key != "layers"} == {
+    told = report_of(digits(), 80)
+    assert {key: value for key, value in told.items() if key not in ("layers", "histograms")} == {
         "network": "digits_small",
+        "note": None,
         "images": 0,
+        "compared": None,
         "mismatches": None,
         "accuracy": {"teacher": None, "student": None, "hardware": None},
         "macs": 21664,
@@ -40,17 +33,24 @@ def test_report_of_a_digits_build() -> None:
         "cycles_per_image": {"predicted": 288, "simulated": None},
         "first_image_latency": {"predicted": 887, "simulated": None},
         "lane_efficiency": 0.9898,
+        "argmax": "argmax",
+        "fpga": None,
         "steps": [],
     }
     assert told["layers"][1] == {
         "name": "conv2",
         "shape": [[6, 6, 8], [4, 4, 16]],
+        "kernel": [3, 3],
+        "stride": [1, 1],
         "bits": {"input": 4, "weights": 4, "output": 4},
         "macs": 18432,
         "pe": 8,
         "simd": 8,
         "pixels": 1,
+        "lanes": 64,
+        "weight_bits": 16 * 3 * 3 * 8 * 4,
         "steps": 288,
+        "writes": 6 * 6 * 8,
         "cycles": {"predicted": None, "simulated": None},
         "buffer_rows": 9,
         "fifo_depth": 48,
@@ -65,9 +65,12 @@ def test_report_of_a_digits_build() -> None:
 def test_numbers_of_the_report_are_those_of_the_plan(seed: int) -> None:
     network = random_chain(seed)
     plan = plan_of(network, 20)
-    told = report(plan, network, quiet())
+    told = report_of(network, 20)
     assert told["macs"] == network.macs == sum(row["macs"] for row in told["layers"])
-    assert told["lanes"] == sum(row["pe"] * row["simd"] for row in told["layers"] if row["simd"])
+    assert told["lanes"] == sum(row["lanes"] for row in told["layers"])
+    for row in told["layers"]:
+        assert row["lanes"] == (row["pe"] * row["simd"] * row["pixels"] if row["simd"] else 0)
+    assert plan.pace == max(max(row["steps"], row["writes"]) for row in told["layers"])
     assert told["cycles_per_image"]["predicted"] == plan.pace
     assert told["lane_efficiency"] == round(network.macs / (plan.pace * plan.lanes), 4)
 
@@ -83,19 +86,35 @@ def test_accuracy_is_a_fraction_of_the_test_images(
     teacher: int | None, student: int | None, expected: dict[str, float | None]
 ) -> None:
     network = replace(digits(), provenance=Provenance("r", 0, "digits", 360, teacher, student))
-    assert report(plan_of(network, 20), network, quiet())["accuracy"] == expected
+    assert report_of(network, 20)["accuracy"] == expected
 
 
 def test_accuracy_without_test_images_is_unknown() -> None:
     network = replace(digits(), provenance=Provenance("r", 0, "digits", 0, 0, 0))
-    assert set(report(plan_of(network, 20), network, quiet())["accuracy"].values()) == {None}
+    assert set(report_of(network, 20)["accuracy"].values()) == {None}
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
-    told = report(plan_of(digits(), 20), digits(), quiet())
+    told = report_of(digits(), 20)
     write_report(tmp_path, told)
     assert read_report(tmp_path) == told
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert (tmp_path / "report.html").read_text() == html(told)
+
+
+def test_lists_of_numbers_stand_on_a_line(tmp_path: Path) -> None:
+    told = report_of(digits(), 20)
+    write_report(tmp_path, told)
+    lines = (tmp_path / "report.json").read_text().splitlines()
+    assert len(lines) < 400 and '      "kernel": [3, 3],' in lines
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_report(tmp_path: Path) -> None:
+    write_report(tmp_path, report_of(digits(), 20))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyError):
+        write_report(tmp_path, {"network": "other"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_each_step_has_its_own_memory_peak() -> None:

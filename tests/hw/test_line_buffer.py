@@ -51,7 +51,10 @@ class Careless(Elaboratable):
 
 @pytest.fixture(autouse=True)
 def _careless_memories(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Law: Memory is cut into banks of granules. No word that counts is read while it is written."""
+    """Law: A row stays until no window needs it.
+
+    No word that counts is read while it is written.
+    """
     monkeypatch.setattr(banks, "Memory", Careless)
 
 

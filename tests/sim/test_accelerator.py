@@ -14,9 +14,9 @@ from codegen.build import build
 from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
-from codegen.report import Steps
+from codegen.report import Steps, read_report
 from sim.ports import NO_STALL, Stall
-from sim.run import Outcome, simulate
+from sim.run import Outcome, forget_simulation, simulate, update_report
 from sim.verilator_bench import ProtocolError, VerilatorBench
 from sim.watchdog import Stuck
 
@@ -77,6 +77,19 @@ def test_every_value_is_equal_and_every_beat_on_time(built: Built) -> None:
     values = built.source.network.trace(built.source.images(IMAGES))
     assert (outcome.record["o"].codes.ravel() == values["argmax"]).all()
     assert outcome.image_ends == outcome.prediction.outputs
+
+
+def test_the_report_counts_what_was_compared_and_forgets_it(built: Built) -> None:
+    before, now = read_report(built.folder), read_report(built.folder)
+    outcome = built.run()
+    update_report(now, built.plan, outcome, None, NO_STALL)
+    each = 8 * 8 * 1 + 6 * 6 * 8 + 4 * 4 * 16 + 2 * 2 * 16 + 10 + 1
+    assert (now["images"], now["compared"], now["mismatches"]) == (IMAGES, IMAGES * each, 0)
+    assert now["layers"][1]["cycles"] == {"predicted": 288, "simulated": 288}
+    forget_simulation(now)
+    assert now["images"] == 0 and now["compared"] is None and now["mismatches"] is None
+    assert [row["cycles"]["simulated"] for row in now["layers"]] == [None] * 4
+    assert now["histograms"] == before["histograms"] and now["fpga"] is None
 
 
 @pytest.mark.parametrize("stall", [Stall(0.2, 1), Stall(0.6, 2)])

@@ -1,0 +1,77 @@
+"""Which values move between the engines: counts over the golden model's run of the first images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.ir import Conv, IntegerNetwork, Linear, TensorType
+
+from .plan import Plan
+from .stages import MatrixVectorStage, Stage
+
+__all__ = ["Values", "histogram", "histograms", "traced"]
+
+Json = dict[str, Any]
+Values = Mapping[str, NDArray[np.int64]]
+
+_ELEMENTS = 1 << 24
+_CODES = 256
+_BINS = 64
+
+
+def traced(network: IntegerNetwork, images: NDArray[np.uint8], least: int) -> Values:
+    """What every node gives, and "input", int64 (N, ...), for the first images: as many as stay below 2^24
+    values together (128 MiB), but ``least`` at least, where there are as many."""
+    count = max(least, _ELEMENTS // sum(type.elements for type in network.types.values()))
+    first = images[:count].astype(np.int64)
+    return {"input": first} | network.trace(first)
+
+
+def histograms(plan: Plan, network: IntegerNetwork, values: Values) -> Json:
+    """How often each value occurs, for the input and each layer: of the accumulators of a layer with weights,
+    and of the codes that it sends (docs/report.md has the form)."""
+
+    def count(node: str | None) -> Json | None:
+        return None if node is None else histogram(values[node], network.types[node])
+
+    return {
+        "images": len(values["input"]),
+        "input": count("input"),
+        "layers": [
+            {
+                "name": layer.stage.name,
+                "accumulators": count(_accumulators(layer.stage, network)),
+                "codes": count(_codes(layer.stage)),
+            }
+            for layer in plan.layers
+        ],
+    }
+
+
+def histogram(values: NDArray[np.int64], type: TensorType) -> Json:
+    """``counts`` of the values from ``low`` to ``high``, ``bin_width`` of them in a bin, the last bin cut at
+    ``high``: each value of a type that has 256 at most; of a wider one what occurred, in 64 bins at most."""
+    low, high, most = type.low, type.high, _CODES
+    if high - low >= _CODES:
+        low, high, most = int(values.min()), int(values.max()), _BINS
+    width = -(-(high - low + 1) // most)
+    bins = -(-(high - low + 1) // width)
+    counts = np.bincount((values.ravel() - low) // width, minlength=bins)
+    return {"low": low, "high": high, "bin_width": width, "counts": counts.tolist()}
+
+
+def _accumulators(stage: Stage, network: IntegerNetwork) -> str | None:
+    """The node whose values are the sums of a layer with weights."""
+    if not isinstance(stage, MatrixVectorStage):
+        return None
+    nodes, name = {node.name: node for node in network.nodes}, stage.output
+    while not isinstance(nodes[name].op, Conv | Linear):
+        name = nodes[name].inputs[0]
+    return name
+
+
+def _codes(stage: Stage) -> str | None:
+    """The node whose codes a layer sends, unless it sends its sums."""
+    return None if isinstance(stage, MatrixVectorStage) and stage.requantise is None else stage.output

@@ -1,0 +1,110 @@
+"""What place and route reached goes into the report of the build, and stays there until the build changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen import build as building
+from codegen import cli
+from codegen.fpga.devices import Device, Resources, find_device
+from codegen.fpga.implement import Implementation, section
+from codegen.fpga.placement import Placement
+from codegen.ir import TestSet, save, save_test_set
+from codegen.plan import Plan
+from codegen.report import Steps, read_report
+from sim.run import forget_simulation
+from tests.networks import digits, tiny
+
+from ..reports import plan_of, quiet
+
+DEVICE = find_device("ecp5-25k")
+LAYERS = {"conv": Resources(40, 30, 2, 1), "fc": Resources(20, 10, 1, 0), "between": Resources(3, 4)}
+DONE = Implementation(DEVICE, LAYERS, Placement(123.44, Resources(80, 45, 3, 1)), 123.44)
+
+
+def implemented(plan: Plan, device: Device, folder: Path, mhz: float, steps: Steps) -> Implementation:
+    """Stands for Yosys and nextpnr."""
+    with steps.step("place", f"{device.name} at {mhz}"):
+        return DONE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the user is in, with a trained network and tools that take no time."""
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    save(tiny(), tmp_path / "runs" / "one" / "network.safetensors")
+    images = np.random.default_rng(3).integers(0, 8, (12, 5, 5, 2), dtype=np.uint8)
+    save_test_set(TestSet(images, tiny().run(images)), tmp_path / "runs" / "one" / "test.safetensors")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(building, "Accelerator", lambda plan, taps: plan)
+    monkeypatch.setattr(building, "verilog_text", lambda plan, top: f"// {top}")
+    monkeypatch.setattr(cli, "implement", implemented)
+    return tmp_path
+
+
+def place(*more: str) -> dict[str, Any]:
+    assert cli.main(["bitstream", "one", "--device", "ecp5-25k", "--out", "out", *more]) == 0
+    return read_report(Path("out"))
+
+
+def test_the_section_of_the_report() -> None:
+    plan, steps = plan_of(digits(), 80), quiet()
+    implemented(plan, DEVICE, Path(), 150, steps)
+    told = section(plan, DONE, steps)
+    assert json.loads(json.dumps(told)) == told
+    assert told | {"steps": None} == {
+        "device": "ecp5-25k",
+        "layers": {
+            "conv": {"luts": 40, "ffs": 30, "memories": 2, "multipliers": 1},
+            "fc": {"luts": 20, "ffs": 10, "memories": 1, "multipliers": 0},
+            "between": {"luts": 3, "ffs": 4, "memories": 0, "multipliers": 0},
+        },
+        "total": {"luts": 63, "ffs": 44, "memories": 3, "multipliers": 1},
+        "placed": {"luts": 80, "ffs": 45, "memories": 3, "multipliers": 1},
+        "available": {"luts": 24_288, "ffs": 24_288, "memories": 56, "multipliers": 28},
+        "clock_mhz": 123.44,
+        "images_per_second": 428_611.111,  # 123.44 MHz / 288 cycles
+        "steps": None,
+    }
+    assert [(row["name"], set(row)) for row in told["steps"]] == [
+        ("place", {"name", "seconds", "peak_rss_bytes"})
+    ]
+
+
+def test_the_command_writes_it_and_says_where(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = place()
+    assert told["fpga"]["placed"]["luts"] == 80 and told["fpga"]["clock_mhz"] == 123.44
+    assert [row["name"] for row in told["fpga"]["steps"]] == ["place"]
+    assert "place" not in [row["name"] for row in told["steps"]]
+    assert "123.4 MHz" in (folder / "out" / "report.html").read_text()
+    assert capsys.readouterr().out.splitlines()[-1] == "report: out/report.html"
+
+
+def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
+    first = place()["fpga"]
+    again = ["build", "one", "--device", "ecp5-25k", "--out", "out"]
+    assert cli.main(again) == 0
+    told = read_report(Path("out"))
+    assert told["fpga"] == first
+    forget_simulation(told)
+    assert told["fpga"] == first
+    for change in (["--force"], ["--lanes", "4"]):
+        assert place() and read_report(Path("out"))["fpga"] is not None
+        assert cli.main([*again, *change]) == 0
+        assert read_report(Path("out"))["fpga"] is None
+        assert "not placed on a device yet" in (folder / "out" / "report.html").read_text()
+
+
+def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place()
+
+    def slow(plan: Plan, device: Device, out: Path, mhz: float, steps: Steps) -> Implementation:
+        told = read_report(out) | {"images": 12}
+        (out / "report.json").write_text(json.dumps(told))
+        return implemented(plan, device, out, mhz, steps)
+
+    monkeypatch.setattr(cli, "implement", slow)
+    assert place()["images"] == 12
