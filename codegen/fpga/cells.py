@@ -75,13 +75,23 @@ _SHAPES = {
 """Width and depth of a block, in all its shapes."""
 
 
-@cache
 def block_count(family: Family, width: int, depth: int) -> int:
     """The fewest blocks that hold ``depth`` words, shapes mixed side by side."""
+    least, wide, each = _narrow_counts(family, depth)
+    whole = max(0, ceil_div(width - len(least) + 1, wide))
+    return whole * each + least[width - whole * wide]
+
+
+@cache
+def _narrow_counts(family: Family, depth: int) -> tuple[list[int], int, int]:
+    """The fewest blocks for every width up to four of the widest, and the width and blocks of the shape that
+    fills what is wider, the cheapest for its bits."""
+    rows = {width: ceil_div(depth, words) for width, words in _SHAPES[family]}
     least = [0]
-    for bits in range(1, width + 1):
-        least.append(min(least[max(0, bits - w)] + ceil_div(depth, d) for w, d in _SHAPES[family]))
-    return least[width]
+    for bits in range(1, 4 * max(rows) + 1):
+        least.append(min(least[max(0, bits - width)] + count for width, count in rows.items()))
+    wide = min(rows, key=lambda width: (rows[width] / width, -width))
+    return least, wide, rows[wide]
 
 
 @cache

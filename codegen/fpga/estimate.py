@@ -7,6 +7,7 @@ and blocks of memory are meant to come out exact, the rest within some per cent 
 
 from collections.abc import Iterable, Sequence
 from functools import cache, reduce
+from math import gcd
 from operator import or_
 
 import numpy as np
@@ -25,7 +26,7 @@ from hw.streams import OPERAND_BITS, accumulator
 from .cells import adder, bits_for, block_count, equals, loop, multiplier, ram, registers
 from .devices import Family, Resources
 
-__all__ = ["estimate", "estimate_input", "estimate_layer"]
+__all__ = ["estimate", "estimate_argmax", "estimate_input", "estimate_layer"]
 
 
 def estimate(plan: Plan, family: Family) -> dict[str, Resources]:
@@ -36,7 +37,7 @@ def estimate(plan: Plan, family: Family) -> dict[str, Resources]:
         found[layer.stage.name] = estimate_layer(layer, array, family)
     if plan.argmax is not None:
         scores, channels = plan.layers[-1].format, plan.argmax.source.channels
-        found[plan.argmax.name] = _argmax(scores.bits, scores.lanes, channels, family)
+        found[plan.argmax.name] = estimate_argmax(scores.bits, scores.lanes, channels, family)
     return found
 
 
@@ -51,12 +52,14 @@ def estimate_layer(
     return _total(parts(layer, array, family, contents=contents).values())
 
 
-def estimate_input(window: WindowGeometry, bits: int, family: Family) -> Resources:
-    """The part of a layer that depends on the width of the stream it reads: what cuts beats into granules."""
-    full, gathered = window.in_lanes // window.sub_beat, window.granule // window.sub_beat
-    part = window.sub_beat * bits
-    found = [loop(family, window.pixel_beats if full > 1 else 1), loop(family, full), loop(family, gathered)]
-    return _total([*found, Resources((full - 1) * part), registers(family, (gathered - 1) * part)])
+def estimate_input(in_lanes: int, granule: int, channels: int, bits: int, family: Family) -> Resources:
+    """What turns beats of ``in_lanes`` codes into granules, the only part of a layer that depends on the
+    width of the stream it reads."""
+    part = gcd(in_lanes, granule)
+    full, gathered = in_lanes // part, granule // part
+    beats = loop(family, ceil_div(channels, in_lanes) if full > 1 else 1)
+    tables, flops = Resources((full - 1) * part * bits), registers(family, (gathered - 1) * part * bits)
+    return _total([beats, loop(family, full), loop(family, gathered), tables, flops])
 
 
 def parts(
@@ -66,7 +69,7 @@ def parts(
     timing = layer.timing
     window, bits, lanes = timing.window, layer.stage.source.bits, timing.lanes
     found = {
-        "input": estimate_input(window, bits, family),
+        "input": estimate_input(window.in_lanes, window.granule, window.channels, bits, family),
         "writer": _writer(window, bits, family),
         "reader": _reader(window, family),
         "banks": _banks(window, bits, family),
@@ -320,7 +323,8 @@ def _reduce(bits: int, channels: int, taps: int, family: Family) -> Resources:
     return Resources(channels * taps * larger, 2 * channels * bits) + registers(family, 4)
 
 
-def _argmax(bits: int, lanes: int, channels: int, family: Family) -> Resources:
+def estimate_argmax(bits: int, lanes: int, channels: int, family: Family) -> Resources:
+    """What an argmax over ``channels`` numbers of so many bits takes, ``lanes`` of them a beat."""
     base, index = bits_for(channels + lanes), bits_for(channels)
     found = loop(family, ceil_div(channels, lanes))
     larger = lanes * adder(family, bits) + (lanes - 1) * (bits + index)
