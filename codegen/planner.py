@@ -1,13 +1,15 @@
 """From a network and a budget to a plan: the passes that decide, and the budgets that are refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from codegen.ir import UserError
 
 from .budget import Budget
-from .fold import TooSlow, fold
+from .fold import TooSlow, fold, least_lanes
+from .fpga.devices import Device
+from .fpga.fit import check_weights, folds_for, is_enough, misfit
 from .networks import Source
-from .plan import Plan, requantise_forms, size
+from .plan import Form, Plan, requantise_forms, size
 from .plan_file import Choices, read_plan
 from .report import Steps
 from .stages import MatrixVectorStage, Stage, fuse
@@ -24,12 +26,18 @@ def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
     with steps.step("fuse", "operations become stages"):
         stages = fuse(network)
         _check_memory(network.name, stages, budget)
-    with steps.step("fold", _fold_text(budget)):
-        folds, sizes = _choices(stages, budget)
+        if budget.device is not None:
+            check_weights(network.name, stages, budget.device)
     with steps.step("prove", "requantisation, equal over every reachable sum"):
         forms = requantise_forms(stages)
-    with steps.step("size", "line buffers and FIFOs, by the cycle model"):
-        plan = size(network, stages, folds, forms, sizes)
+    choices = _choices(network.name, stages, forms, budget)
+    while True:
+        with steps.step("fold", _fold_text(budget)):
+            folds, sizes = next(choices)
+        with steps.step("size", "line buffers and FIFOs, by the cycle model"):
+            plan = size(network, stages, folds, forms, sizes)
+        if budget.device is None or is_enough(budget.device, plan):
+            break  # else the next slower folds: more rows of memory than planned with did not fit
     _check_plan(plan, budget)
     return plan
 
@@ -38,16 +46,39 @@ def _fold_text(budget: Budget) -> str:
     if budget.plan is not None:
         return f"PEs and SIMD lanes as in {budget.plan}"
     most = "as few as it takes" if budget.lanes is None else f"at most {budget.lanes:,}"
+    if budget.device is not None:
+        most = f"that fit {budget.device.name}" + (f", {most}" if budget.lanes is not None else "")
     return f"PEs and SIMD lanes, {most}"
 
 
-def _choices(stages: Sequence[Stage], budget: Budget) -> Choices:
-    if budget.plan is not None:
-        return read_plan(budget.plan, stages)
+def _choices(
+    name: str, stages: Sequence[Stage], forms: Mapping[str, Form], budget: Budget
+) -> Iterator[Choices]:
+    """Folds and sizes to try, the best first. Raises ``UserError`` where there are no more."""
     try:
-        return fold(stages, budget.lanes, budget.interval), {}
+        if budget.plan is not None:
+            yield read_plan(budget.plan, stages)
+        elif budget.device is None:
+            yield fold(stages, budget.lanes, budget.interval), {}
+        else:
+            yield from _device_choices(name, stages, forms, budget, budget.device)
     except TooSlow as error:
         raise UserError(f"{error}; the nearest that is possible is {budget.rate(error.pace)}") from error
+
+
+def _device_choices(
+    name: str, stages: Sequence[Stage], forms: Mapping[str, Form], budget: Budget, device: Device
+) -> Iterator[Choices]:
+    least_lanes(stages, budget.lanes)
+    for _, folds in folds_for(stages, forms, device, budget.lanes, budget.interval):
+        yield folds, {}
+    fastest = next(folds_for(stages, forms, device, budget.lanes), None)
+    if budget.interval is None or fastest is None:
+        raise misfit(name, stages, forms, device)
+    pace, _ = fastest
+    raise TooSlow(
+        f"cycles an image must be at least {pace:,} on {device.name}, not {budget.interval:,}", pace
+    )
 
 
 def _check_memory(name: str, stages: Sequence[Stage], budget: Budget) -> None:

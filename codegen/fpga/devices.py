@@ -9,10 +9,6 @@ from codegen.ir import UserError
 __all__ = ["DEVICES", "Device", "Family", "Resources", "find_device"]
 
 
-_LANE_LUTS = 160
-"""Logic cells that a lane without a multiplier may take, with its share of all that is not a lane."""
-
-
 class Family(Enum):
     """A family of devices, and the name that Yosys and nextpnr have for it."""
 
@@ -49,11 +45,6 @@ class Device:
     memory_bits: int
     package: str
     flags: tuple[str, ...]
-
-    @property
-    def lanes(self) -> int:
-        """Lanes that it takes whatever their width: one a multiplier, or for so many logic cells."""
-        return self.usable.multipliers or self.usable.luts // _LANE_LUTS
 
     @property
     def memory(self) -> int:

@@ -1,7 +1,7 @@
 """A network on a device, without a board: area and clock of the accelerator alone."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from codegen.plan import Plan
 from codegen.report import Steps
 
 from .devices import Device, Resources
+from .estimate import estimate
 from .netlist import Netlist
 from .placement import Placement, place_alone
 from .synthesis import resources, synthesise
@@ -121,6 +122,9 @@ def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
     for name in [*names, *sorted(set(done.layers) - set(names))]:
         table.add_row(name, *_numbers(done.layers.get(name, Resources())))
     table.add_row("netlist", *_numbers(done.total), style="bold")
+    expected = sum(estimate(plan, done.device.family).values(), Resources())
+    table.add_row("estimate", *_numbers(expected))
+    table.add_row("its error", *_errors(expected, done.total))
     table.add_row("placed", *_numbers(done.placement.used), style="bold")
     table.add_row(f"of {done.device.name}", *_numbers(done.device.has))
     yield table
@@ -138,4 +142,10 @@ def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
 
 
 def _numbers(amount: Resources) -> Iterator[str]:
-    yield from (f"{count:,}" for count in (amount.luts, amount.ffs, amount.memories, amount.multipliers))
+    yield from (f"{count:,}" for count in astuple(amount))
+
+
+def _errors(expected: Resources, found: Resources) -> Iterator[str]:
+    """How far an estimate is off, in per cent of what there is."""
+    for told, count in zip(astuple(expected), astuple(found), strict=True):
+        yield f"{100 * (told - count) / count:+.1f} %" if count else "-"

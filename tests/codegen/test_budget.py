@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from codegen import planner
 from codegen.budget import Budget, default_lanes
 from codegen.cli import add_build_arguments, build_budget
 from codegen.fpga.devices import DEVICES
+from codegen.fpga.fit import is_enough
 from codegen.ir import UserError, save
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
@@ -60,14 +62,41 @@ def test_a_rate_that_no_folding_reaches(source: Source) -> None:
     assert planned(source, "--fps", "1562500", "--clock", "100").cycles_per_image == 64
 
 
-def test_a_device_is_lanes_and_memory(source: Source) -> None:
-    plan = planned(source, "--device", "ecp5-25k")
-    assert plan.lanes <= DEVICES["ecp5-25k"].lanes == 23
+def test_a_device_is_all_that_fits_it(source: Source) -> None:
+    fast, small = planned(source, "--device", "ecp5-85k"), planned(source, "--device", "ecp5-25k")
+    for plan, name in ((fast, "ecp5-85k"), (small, "ecp5-25k")):
+        assert is_enough(DEVICES[name], plan)
+    assert not is_enough(DEVICES["ecp5-25k"], fast) and fast.cycles_per_image < small.cycles_per_image
     assert planned(source, "--device", "ecp5-85k", "--lanes", "10").lanes <= 10
     with pytest.raises(
         UserError, match=r"^device must be one of ecp5-25k, .*, not 'ecp5'; did you mean 'ecp5-"
     ):
         planned(source, "--device", "ecp5")
+    with pytest.raises(UserError, match=r"^lanes must be at least 3 for these 3 layers, not 2$"):
+        planned(source, "--device", "ecp5-85k", "--lanes", "2")
+
+
+def test_a_rate_that_a_device_does_not_reach(source: Source) -> None:
+    plan = planned(source, "--device", "ecp5-25k", "--fps", "50000", "--clock", "50")
+    assert 648 < plan.cycles_per_image <= 1000 and is_enough(DEVICES["ecp5-25k"], plan)
+    message = (
+        "cycles an image must be at least 648 on ecp5-25k, not 500; "
+        "the nearest that is possible is 648 cycles (77,160.5 images/s)"
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        planned(source, "--device", "ecp5-25k", "--fps", "100000", "--clock", "50")
+
+
+def test_a_plan_that_turns_out_larger_than_planned_is_followed_by_a_slower_one(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = planned(source, "--device", "ecp5-25k")
+    monkeypatch.setattr(planner, "is_enough", lambda device, plan: plan != first)
+    second = planned(source, "--device", "ecp5-25k")
+    assert second.pace > first.pace
+    monkeypatch.setattr(planner, "is_enough", lambda device, plan: False)
+    with pytest.raises(UserError, match=r"^'digits_small' must fit what is usable of ecp5-25k, and "):
+        planned(source, "--device", "ecp5-25k")
 
 
 def test_weights_that_do_not_fit_are_refused_with_the_width_that_would(source: Source) -> None:
@@ -144,5 +173,5 @@ def test_a_plan_is_taken_as_it_is(source: Source, tmp_path: Path) -> None:
 
 
 def test_a_budget_must_bound_something() -> None:
-    with pytest.raises(ValueError, match=r"^a budget must have lanes, an interval or a plan$"):
+    with pytest.raises(ValueError, match=r"^a budget must have lanes, an interval, a plan or a device$"):
         Budget()

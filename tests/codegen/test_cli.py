@@ -146,7 +146,7 @@ def test_help_teaches_by_an_example(
         "a recipe, a folder that training wrote, or a network.safetensors file",
         "multiply-accumulate lanes at most",
         "images a second, reached with the fewest lanes",
-        "lanes and memory of an FPGA: ecp5-25k, ecp5-45k, ecp5-85k",
+        "as much as fits an FPGA, by an estimate: ecp5-25k, ecp5-45k, ecp5-85k",
         "(default build/<network>)",
     ):
         assert words in told

@@ -1,0 +1,120 @@
+"""What Yosys makes of registers, sums, loops and memories in each family: the parts of an estimate."""
+
+from functools import cache
+
+from hw.geometry import ceil_div
+
+from .devices import Family, Resources
+
+__all__ = ["adder", "bits_for", "block_count", "equals", "loop", "multiplier", "pieces", "ram", "registers"]
+
+
+def bits_for(count: int) -> int:
+    """Bits of a number in 0 .. count - 1; none for a constant."""
+    return (count - 1).bit_length()
+
+
+def registers(family: Family, bits: int) -> Resources:
+    """Flip-flops that stand behind no table of their own: an iCE40 spends a logic cell on each."""
+    return Resources(bits if family is Family.ICE40 else 0, bits)
+
+
+_NARROW = (0, 1, 2, 4, 6)
+"""Tables of a sum that is too narrow for the carry cells of an ECP5, by its bits."""
+
+
+def adder(family: Family, bits: int) -> int:
+    """Logic cells of a sum, a difference or a comparison. A carry cell of an ECP5 is two of them, for two
+    bits."""
+    if family is Family.ICE40:
+        return bits
+    return _NARROW[bits] if bits < len(_NARROW) else 2 * ceil_div(bits, 2)
+
+
+def equals(bits: int) -> int:
+    """Logic cells of a comparison with a constant."""
+    return ceil_div(max(0, bits - 1), 3)
+
+
+@cache
+def loop(family: Family, count: int) -> Resources:
+    """A counter of so many steps: its register, its next value, its end."""
+    bits = bits_for(count)
+    return Resources(bits if bits <= 4 else adder(family, bits) + equals(bits) + 3, bits)
+
+
+# -- multipliers -------------------------------------------------------------------------------------------
+
+_SIDE = 18
+"""Bits that a multiplier takes on each side."""
+
+
+def pieces(bits: int) -> int:
+    """Multipliers that an operand is spread over; a single bit that is left over takes none."""
+    whole, rest = divmod(bits, _SIDE)
+    return whole + (rest > 1)
+
+
+def multiplier(family: Family, left: int, right: int) -> Resources:
+    """A product of two operands of so many bits and the registers around it, which a multiplier of an ECP5
+    has inside if one is enough."""
+    if family is Family.ICE40:
+        return Resources(2 * left * right, left + right) + registers(family, left + right)
+    count = pieces(left) * pieces(right)
+    if max(left, right) <= _SIDE:
+        return Resources(multipliers=count)
+    return Resources(adder(family, left + right), left + right, 0, count)
+
+
+# -- memories ----------------------------------------------------------------------------------------------
+
+_SHAPES = {
+    Family.ECP5: ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
+    Family.ICE40: ((16, 256), (8, 512), (4, 1024), (2, 2048)),
+}
+"""Width and depth of a block, in all its shapes."""
+
+
+def block_count(family: Family, width: int, depth: int) -> int:
+    """The fewest blocks that hold ``depth`` words, shapes mixed side by side."""
+    least, wide, each = _narrow_counts(family, depth)
+    whole = max(0, ceil_div(width - len(least) + 1, wide))
+    return whole * each + least[width - whole * wide]
+
+
+@cache
+def _narrow_counts(family: Family, depth: int) -> tuple[list[int], int, int]:
+    """The fewest blocks for every width up to four of the widest, and the width and blocks of the shape that
+    fills what is wider, the cheapest for its bits."""
+    rows = {width: ceil_div(depth, words) for width, words in _SHAPES[family]}
+    least = [0]
+    for bits in range(1, 4 * max(rows) + 1):
+        least.append(min(least[max(0, bits - width)] + count for width, count in rows.items()))
+    wide = min(rows, key=lambda width: (rows[width] / width, -width))
+    return least, wide, rows[wide]
+
+
+@cache
+def ram(family: Family, width: int, depth: int, output: bool) -> Resources:
+    """Words that are written and read, with the register in which a word is read, and if ``output`` one
+    behind it.
+
+    Yosys takes the cheapest by the costs that its rules give a bit of logic, a distributed memory of 16 words
+    by 4 bits (ECP5) and a block. Around a block it puts what lets a word that is written while it is read
+    come out as it was, so no register behind it can move in.
+    """
+    more = registers(family, width if output else 0)
+    count = block_count(family, width, depth)
+    shift = Resources(width + 1 + adder(family, bits_for(depth)), 2 * width + 1) + registers(family, width)
+    block = shift + Resources(memories=count) + more
+    bits = width * depth
+    cells = Resources(width * (depth - 1) + depth, width) + registers(family, bits) + more
+    if family is Family.ICE40:
+        return cells if bits <= 64 * count + 10 else block
+    rows = ceil_div(depth, 16)
+    tables = 4 * rows * ceil_div(width, 4)
+    if bits <= tables + (rows - 1) * width / 2 + 2:
+        return cells
+    if tables + (rows - 1) * width / 2 > 128 * count + 9:
+        return block
+    return Resources(tables + (rows - 1) * (width + 2), width) + more

@@ -1,0 +1,331 @@
+"""What an accelerator will take of a device, before any synthesis.
+
+Each component of ``hw`` has a function here that counts its registers, sums, multiplexers and memories from
+the widths, levels and lanes that it is elaborated with; ``cells`` says what Yosys makes of each. Multipliers
+and blocks of memory are meant to come out exact, the rest within some per cent (docs/fpga.md).
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache, reduce
+from math import gcd
+from operator import or_
+
+import numpy as np
+
+from codegen.accelerator import array_shape
+from codegen.plan import LayerPlan, Plan
+from codegen.requantise import ScaleForm, ThresholdForm
+from codegen.stages import MatrixVectorStage
+from codegen.weights import rom_lanes, weight_steps
+from hw.banks import Banks, ring_depth, word_bits
+from hw.fifo import Reservation
+from hw.geometry import WindowGeometry, ceil_div
+from hw.matrix_vector import ArrayShape, products_at_once, tree_levels
+from hw.streams import OPERAND_BITS, accumulator
+
+from .cells import adder, bits_for, block_count, equals, loop, multiplier, ram, registers
+from .devices import Family, Resources
+
+__all__ = ["estimate", "estimate_argmax", "estimate_input", "estimate_layer"]
+
+
+def estimate(plan: Plan, family: Family) -> dict[str, Resources]:
+    """What each engine of a plan takes, by name."""
+    found = {}
+    for layer in plan.layers:
+        array = array_shape(layer) if isinstance(layer.stage, MatrixVectorStage) else None
+        found[layer.stage.name] = estimate_layer(layer, array, family)
+    if plan.argmax is not None:
+        scores, channels = plan.layers[-1].format, plan.argmax.source.channels
+        found[plan.argmax.name] = estimate_argmax(scores.bits, scores.lanes, channels, family)
+    return found
+
+
+def estimate_layer(
+    layer: LayerPlan, array: ArrayShape | None, family: Family, *, contents: bool = True
+) -> Resources:
+    """What a layer takes; ``array`` is what its matrix-vector unit computes, ``None`` for a pool.
+
+    ``contents``: bits of the weights that are the same in every word are no memory; without, all bits count,
+    which is faster.
+    """
+    return _total(parts(layer, array, family, contents=contents).values())
+
+
+def estimate_input(in_lanes: int, granule: int, channels: int, bits: int, family: Family) -> Resources:
+    """What turns beats of ``in_lanes`` codes into granules, the only part of a layer that depends on the
+    width of the stream it reads."""
+    part = gcd(in_lanes, granule)
+    full, gathered = in_lanes // part, granule // part
+    beats = loop(family, ceil_div(channels, in_lanes) if full > 1 else 1)
+    tables, flops = Resources((full - 1) * part * bits), registers(family, (gathered - 1) * part * bits)
+    return _total([beats, loop(family, full), loop(family, gathered), tables, flops])
+
+
+def parts(
+    layer: LayerPlan, array: ArrayShape | None, family: Family, *, contents: bool = True
+) -> dict[str, Resources]:
+    """What each component of a layer takes, by name."""
+    timing = layer.timing
+    window, bits, lanes = timing.window, layer.stage.source.bits, timing.lanes
+    found = {
+        "input": estimate_input(window.in_lanes, window.granule, window.channels, bits, family),
+        "writer": _writer(window, bits, family),
+        "reader": _reader(window, family),
+        "banks": _banks(window, bits, family),
+        "fifo": _fifo(layer.format.width, timing.fifo_depth, timing.reservation, family),
+    }
+    if array is None:
+        return found | {"reduce": _reduce(bits, lanes, window.lanes // lanes, family)}
+    found |= {
+        "weights": _weights(layer, array, family, contents),
+        "array": _array(array, window.lanes, family),
+        "serialiser": _serialiser(array, lanes, timing.reservation, family),
+        "recentre": _recentre(array, lanes, family),
+    }
+    match layer.form:
+        case ScaleForm():
+            found["requantise"] = _scale(layer.form, array, lanes, family)
+        case ThresholdForm():
+            found["requantise"] = _threshold(layer.form, array, lanes, family)
+    return found
+
+
+def _total(found: Iterable[Resources]) -> Resources:
+    return sum(found, Resources())
+
+
+# -- line buffer -------------------------------------------------------------------------------------------
+
+
+def _base_bits(g: WindowGeometry) -> int:
+    """Bits that ever change of the address of a row, a multiple of the words of one."""
+    unit = (g.row_words & -g.row_words).bit_length() - 1
+    return max(0, bits_for(ring_depth(g)) - unit)
+
+
+def _advance(g: WindowGeometry, rows: int, family: Family) -> int:
+    """Logic cells of the row ``rows`` further on in the ring, which wraps by itself if its depth is a power
+    of two."""
+    if rows % g.buffer_rows == 0:
+        return 0
+    base, depth = _base_bits(g), ring_depth(g)
+    wrap = adder(family, base) + equals(base) + 1 if depth & (depth - 1) else 0
+    carry = 3 * bits_for(g.row_lanes) if rows % g.row_lanes else 0
+    return adder(family, base) + wrap + carry
+
+
+def _writer(g: WindowGeometry, bits: int, family: Family) -> Resources:
+    ring, held, word = bits_for(ring_depth(g)), bits_for(g.buffer_rows + 1), bits_for(g.row_words)
+    row_bank, run_bank = bits_for(g.row_lanes), bits_for(g.run_banks)
+    tables = 2 * held + 2 + 2 * run_bank + adder(family, ring) + _advance(g, 1, family)
+    tables += word if g.run_banks > 1 else 0
+    flops = held + _base_bits(g) + row_bank + word + run_bank + 1 + ring
+    written = registers(family, row_bank + run_bank + 1 + g.granule * bits)
+    return _total([loop(family, g.columns * g.pixel_granules), Resources(tables, flops), written])
+
+
+def _reader(g: WindowGeometry, family: Family) -> Resources:
+    base, filled, word = _base_bits(g), bits_for(g.buffer_rows + 1), word_bits(g)
+    row_bank, run_bank = bits_for(g.row_lanes), bits_for(g.run_banks)
+    rows = [g.image_slots]
+    rows += [g.stride[0]] if g.out_rows > 1 else []
+    rows += [g.row_lanes] if g.kernel[0] > g.row_lanes else []
+    moves = sum(count > 1 for count in g.loops[1:])
+    tables = 3 * filled + sum(_advance(g, row, family) + base for row in rows)
+    tables += moves * (adder(family, word) + 2 * run_bank)
+    flops = 2 * base + filled + row_bank + word + run_bank
+    return _total([*(loop(family, count) for count in g.loops), Resources(tables, flops)])
+
+
+def _banks(g: WindowGeometry, bits: int, family: Family) -> Resources:
+    ring, base, banks = bits_for(ring_depth(g)), _base_bits(g), g.row_lanes * g.run_banks
+    row_bank, run_bank, masks = bits_for(g.row_lanes), bits_for(g.run_banks), _mask_bits(g)
+    flags = registers(family, Banks.latency + 4 * (2 + masks + row_bank + run_bank) + 2)
+    addresses = registers(family, ring + base) + Resources(adder(family, ring), ring)
+    if g.row_lanes > 1:
+        addresses += Resources(_advance(g, g.row_lanes, family) + adder(family, ring), base + ring)
+        addresses += Resources(g.row_lanes * ring)
+    addresses += Resources((g.run_banks - 1) * g.row_lanes * (adder(family, ring) + 1))
+    levels = (row_bank if g.rotates_rows else 0) + (run_bank if g.rotates_runs else 0) + (masks > 0)
+    width = g.lanes * bits
+    output = Resources(levels * width, width) if levels else registers(family, width)
+    memory = ram(family, g.granule * bits, max(2, ring_depth(g)), True)
+    enables = Resources(banks if banks > 1 else 0)
+    return _total([flags, addresses, output, enables, *[memory] * banks])
+
+
+def _mask_bits(g: WindowGeometry) -> int:
+    """Different bits of the two masks of a step that are not always the same."""
+    columns, scale, size = set(g.column_bounds), g.pixel_granules, g.pixel_granules // g.groups
+    rows = {
+        tuple(low <= k * g.row_lanes + t < high for low, high in set(g.row_bounds) for k in range(g.loops[4]))
+        for t in range(g.row_lanes)
+    }
+    chunks = [k * g.run_banks for k in range(g.loops[6])]
+    if g.groups == 1:
+        runs = {
+            tuple(low * scale <= k + t < high * scale for low, high in columns for k in chunks)
+            for t in range(g.run_banks)
+        }
+    else:
+        inside = [low <= k < high for low, high in columns for k in range(g.kernel[1])]
+        runs = {tuple(seen and k + t < size for seen in inside for k in chunks) for t in range(g.run_banks)}
+    return sum(len(set(bit)) > 1 for bit in rows) + sum(len(set(bit)) > 1 for bit in runs)
+
+
+# -- matrix-vector unit ------------------------------------------------------------------------------------
+
+
+def _weights(layer: LayerPlan, a: ArrayShape, family: Family, contents: bool) -> Resources:
+    assert isinstance(layer.stage, MatrixVectorStage)
+    window = layer.timing.window
+    depth = window.groups * window.repeats * window.window_steps
+    used = np.full((a.pe, a.simd), a.weight_bits)
+    if contents and depth > 1:
+        codes = weight_steps(layer.stage.weights.codes, window, a.pe)
+        used = np.bitwise_count(np.bitwise_or.reduce(codes ^ codes[:1], axis=0)).astype(int)
+    lanes = rom_lanes(a.simd, a.weight_bits)
+    widths = [int(width) for start, end in lanes for width in used[:, start:end].sum(axis=1)]
+    words = registers(family, 0 if family is Family.ECP5 else sum(widths))
+    memories = sum(block_count(family, width, depth) for width in widths)
+    return loop(family, depth) + words + Resources(memories=memories)
+
+
+@cache
+def _tree(family: Family, terms: int, high: int) -> Resources:
+    """An adder tree over numbers up to ``high``, without the registers of the terms themselves."""
+    found, highs = Resources(), [high] * terms
+    while len(highs) > 1:
+        pairs = len(highs) // 2
+        highs = [sum(highs[k : k + 2]) for k in range(0, len(highs), 2)]
+        widths = [top.bit_length() for top in highs]
+        found += Resources(sum(adder(family, width) for width in widths[:pairs]), sum(widths[:pairs]))
+        found += registers(family, sum(widths[pairs:]))
+    return found
+
+
+def _array(a: ArrayShape, lanes: int, family: Family) -> Resources:
+    """``lanes``: codes of a step, of all pixels."""
+    sums = a.pixels * a.pe
+    raw, total = (accumulator(0, high).width for high in (a.raw_high, a.total_high))
+    control = registers(family, 3 * (2 + tree_levels(a.simd)) + 1)
+    operands = registers(family, lanes * a.code_bits + a.pixels * a.simd * a.code_bits)
+    code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
+    trees = _times(_tree(family, a.simd, code_high * weight_high), sums)
+    trees += _times(_tree(family, a.simd, code_high), a.pixels)
+    tables = sums * (adder(family, raw) + raw) + a.pixels * (adder(family, total) + total) + 2
+    accumulators = Resources(tables, sums * raw + a.pixels * total)
+    return _total([control, operands, _products(a, family), trees, accumulators])
+
+
+def _products(a: ArrayShape, family: Family) -> Resources:
+    """All products of a step, with the registers of the weights and their own."""
+    count = a.pixels * a.pe * a.simd
+    if min(a.weight_bits, a.code_bits) == 1:
+        width = max(a.weight_bits, a.code_bits)
+        return registers(family, a.pe * a.simd * a.weight_bits) + Resources(count * width, count * width)
+    if family is Family.ICE40:
+        return _times(multiplier(family, a.weight_bits, a.code_bits), count)
+    words = ceil_div(a.pe, products_at_once(a.weight_bits, a.code_bits))
+    return Resources(multipliers=words * a.simd * a.pixels)
+
+
+def _times(one: Resources, count: int) -> Resources:
+    return Resources(one.luts * count, one.ffs * count, one.memories * count, one.multipliers * count)
+
+
+def _serialiser(a: ArrayShape, lanes: int, r: Reservation, family: Family) -> Resources:
+    raw, total = (accumulator(0, high).width for high in (a.raw_high, a.total_high))
+    beats = a.pixels * a.pe // lanes
+    left = bits_for(beats + 1)
+    shifted = (beats - 1) * lanes * raw + (a.pixels - 1) * total
+    fixed = registers(family, lanes * raw + total)
+    loops = loop(family, r.windows) + loop(family, a.pixels)
+    return loops + fixed + Resources(shifted + 2 * left, shifted + left)
+
+
+def _recentre(a: ArrayShape, lanes: int, family: Family) -> Resources:
+    raw, total = (accumulator(0, high).width for high in (a.raw_high, a.total_high))
+    acc, middle = accumulator(a.low, a.high).width, total + a.weight_bits
+    tables = (adder(family, middle) if a.weight_bits > 1 else 0) + lanes * adder(family, acc)
+    return registers(family, 2 + lanes * raw) + Resources(tables, middle + lanes * acc)
+
+
+# -- requantisation ----------------------------------------------------------------------------------------
+
+
+_LIMB = OPERAND_BITS - 1
+
+
+def _scale(form: ScaleForm, a: ArrayShape, lanes: int, family: Family) -> Resources:
+    acc = accumulator(a.low, a.high)
+    top, least, most = max(form.multiplier), min(-1, *form.offset), max(0, *form.offset)
+    factor, offset = accumulator(0, top).width, accumulator(least, most).width
+    total = accumulator(min(0, a.low) * top + least, max(0, a.high) * top + most).width
+    split, kept = acc.width > OPERAND_BITS, max(0, total - form.shift)  # nothing reads the bits below
+    limbs = [(_LIMB, False), (acc.width - _LIMB, acc.signed)] if split else [(acc.width, acc.signed)]
+    low = max(limbs[0][0] + factor, offset) + 1
+    tables, sums = adder(family, low), max(0, low - form.shift)
+    delays = 2 * acc.width + (2 * offset if form.channels > 1 else 0)
+    if split:
+        tables, sums = tables + adder(family, total), low - min(form.shift, _LIMB) + kept
+        delays += limbs[1][0] + factor
+    else:
+        delays += kept
+    clip = form.bits + ceil_div(max(0, total - form.shift - form.bits), 3) + 1
+    lane = registers(family, delays) + Resources(tables + clip, sums + form.bits)
+    lane += _total(multiplier(family, width, factor + signed) for width, signed in limbs)
+    columns = [(factor, form.multiplier), (offset, form.offset)]
+    return _times(lane, lanes) + registers(family, 5) + _parameters(columns, lanes, family)
+
+
+def _threshold(form: ThresholdForm, a: ArrayShape, lanes: int, family: Family) -> Resources:
+    acc, count = accumulator(a.low, a.high).width, (1 << form.bits) - 1
+    low, high = min(row[0] for row in form.thresholds), max(row[-1] for row in form.thresholds)
+    width = accumulator(low, max(0, high)).width
+    tables = count * adder(family, max(acc, width) + 1) + 2 * (count - form.bits)
+    lane = registers(family, 2 * acc) + Resources(tables, count + form.bits)
+    columns = [(width, column) for column in zip(*form.thresholds, strict=True)]
+    return _times(lane, lanes) + registers(family, 5) + _parameters(columns, lanes, family)
+
+
+def _parameters(columns: Sequence[tuple[int, Sequence[int]]], lanes: int, family: Family) -> Resources:
+    """The numbers of each channel, columns of so many bits, where channels differ. Bits that are the same in
+    every word are no memory; a single word is followed by one of zeros."""
+    channels = len(columns[0][1])
+    if channels == 1:
+        return Resources()
+    depth, used = ceil_div(channels, lanes), 0
+    for width, numbers in columns:
+        padded = [*numbers, *[numbers[-1]] * (-channels % lanes)]
+        for lane in range(lanes):
+            words = padded[lane::lanes] if depth > 1 else [padded[lane], 0]
+            used += (reduce(or_, (word ^ words[0] for word in words)) & ((1 << width) - 1)).bit_count()
+    words_out = registers(family, 0 if family is Family.ECP5 else used)
+    return loop(family, depth) + words_out + Resources(memories=block_count(family, used, max(2, depth)))
+
+
+# -- the rest ----------------------------------------------------------------------------------------------
+
+
+def _fifo(width: int, depth: int, r: Reservation, family: Family) -> Resources:
+    level, place, free = bits_for(depth), bits_for(depth - 1), bits_for(depth + 1)
+    tables = (
+        2 * (adder(family, level) + adder(family, place) + place) + adder(family, free) + level + free + 7
+    )
+    flops = level + 2 * place + free + 1
+    return _total([loop(family, r.windows), ram(family, width, depth - 1, False), Resources(tables, flops)])
+
+
+def _reduce(bits: int, channels: int, taps: int, family: Family) -> Resources:
+    larger = adder(family, bits) + bits
+    return Resources(channels * taps * larger, 2 * channels * bits) + registers(family, 4)
+
+
+def estimate_argmax(bits: int, lanes: int, channels: int, family: Family) -> Resources:
+    """What an argmax over ``channels`` numbers of so many bits takes, ``lanes`` of them a beat."""
+    base, index = bits_for(channels + lanes), bits_for(channels)
+    found = loop(family, ceil_div(channels, lanes))
+    larger = lanes * adder(family, bits) + (lanes - 1) * (bits + index)
+    return found + Resources(larger + base, bits + index + 1 + base)
