@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
 from .fpga.bitstream import bitstream
 from .fpga.boards import BOARDS, find_board
-from .fpga.devices import DEVICES, find_device
+from .fpga.devices import DEVICES, Device, find_device
 from .fpga.implement import implement, section, tables
 from .host.cli import add_host_arguments, host
 from .networks import Source, find_network
@@ -116,16 +117,24 @@ def build_source(arguments: argparse.Namespace) -> Source:
     return find_network(str(arguments.network))
 
 
-def build_budget(arguments: argparse.Namespace, macs: int) -> Budget:
-    """The budget that the arguments give. Raises ``UserError`` for arguments that contradict each other."""
-    told = [name for name in ("lanes", "fps", "device") if getattr(arguments, name) is not None]
+def build_budget(arguments: argparse.Namespace, macs: int, device: Device | None = None) -> Budget:
+    """The budget that the arguments give, on a ``device`` that is more than a budget, if one is given.
+
+    Raises ``UserError`` for arguments that contradict each other.
+    """
+    names = ("lanes", "fps", "device") if device is None else ("lanes", "fps")
+    told = [name for name in names if getattr(arguments, name) is not None]
     if arguments.plan is not None and told:
         raise UserError(f"--plan says how every layer is folded; leave out --{' and --'.join(told)}")
     if (arguments.fps is None) != (arguments.clock is None):
         raise UserError("--fps and --clock must be given together: a rate in images a second needs a clock")
-    device = None if arguments.device is None else find_device(arguments.device)
+    if arguments.plan is not None:
+        device = None
+    elif device is None and arguments.device is not None:
+        device = find_device(arguments.device)
     clock = None if arguments.clock is None else arguments.clock * 1_000_000
-    lanes = default_lanes(macs) if not told and arguments.plan is None else arguments.lanes
+    chosen = told or arguments.plan is not None or device is not None
+    lanes = arguments.lanes if chosen else default_lanes(macs)
     interval = None if clock is None else clock // arguments.fps
     return Budget(lanes, interval, arguments.memory, arguments.plan, clock, device)
 
@@ -184,17 +193,15 @@ def _bitstream(arguments: argparse.Namespace) -> int:
             f"to load, --device {'|'.join(DEVICES)} for area and clock alone"
         )
     board = None if arguments.board is None else find_board(arguments.board)
-    if board is not None:
-        arguments.device = board.device.name
-    device = find_device(arguments.device)
     console, steps = Console(), Steps(Console(stderr=True))
     source = build_source(arguments)
-    folder = build_folder(arguments, f"{source.name}-{device.name if board is None else board.name}")
-    budget = build_budget(arguments, source.network.macs)
+    room = board.room(prod(source.network.input.shape)) if board else find_device(arguments.device)
+    folder = build_folder(arguments, f"{source.name}-{room.name}")
+    budget = build_budget(arguments, source.network.macs, room)
     plan = build(source, folder, budget, steps, force=arguments.force)
     placing = Steps(steps.console)
     if board is None:
-        done = implement(plan, device, folder, arguments.mhz, placing)
+        done = implement(plan, room, folder, arguments.mhz, placing)
     else:
         done = bitstream(plan, board, folder, arguments.mhz, placing)
     write_report(folder, read_report(folder) | {"fpga": section(plan, done, placing)})

@@ -9,10 +9,10 @@ from .geometry import WindowGeometry
 from .pipeline import later, valids
 from .streams import Step, free_running
 
-__all__ = ["Banks", "read_signature", "ring_depth", "word_bits", "write_signature"]
+__all__ = ["SHALLOW", "Banks", "read_signature", "ring_depth", "word_bits", "write_signature"]
 
 
-_SHALLOW = 64
+SHALLOW = 64
 """Words that distributed memory holds fast: the words of more are chosen from by logic in many levels."""
 
 
@@ -124,7 +124,7 @@ class Banks(wiring.Component):
         g, write, enable = self.geometry, self.write, Signal(name=f"write_{row}_{run}")
         m.d.sync += enable.eq(write.enable & (write.row_bank == row) & (write.run_bank == run))
         depth = max(2, ring_depth(g))
-        style = {"ram_style": "block"} if depth > _SHALLOW else {}
+        style = {"ram_style": "block"} if depth > SHALLOW else {}
         memory = Memory(shape=unsigned(g.granule * self.bits), depth=depth, init=[], attrs=style)
         m.submodules[f"bank_{row}_{run}"] = memory
         writing, reading = memory.write_port(), memory.read_port()

@@ -35,7 +35,7 @@ def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -
     Raises ``UserError`` if a tool fails or the board is too small.
     """
     system = System(plan, board.divisor)
-    family, place = board.device.family, build / board.name
+    family, place, room = board.device.family, build / board.name, board.room(system.shape.image_bytes)
     place.mkdir(exist_ok=True)
     with steps.step("netlist", f"Yosys, cells of {board.device.name}"):
         files = _prepared(BoardTop(board, system, setting(family, board.mhz, mhz)))
@@ -43,12 +43,12 @@ def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -
         wanted = _FREQUENCY[family].format(net=_clocks(netlist)[0], mhz=mhz)
         (place / _CONSTRAINTS[family]).write_text(files[_CONSTRAINTS[family]] + wanted)
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(_part).items()}
-    check_fits(plan.network, board.device, sum(parts.values(), Resources()))
+    check_fits(plan.network, room, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
         placement, clock = _place(board, netlist, build)
     with steps.step("pack", "the file to load"):
         file = _pack(board, build, plan.network)
-    return Implementation(board.device, parts, placement, clock.mhz, file)
+    return Implementation(room, parts, placement, clock.mhz, file)
 
 
 def _part(cell: str) -> str:

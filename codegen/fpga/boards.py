@@ -14,10 +14,14 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from codegen.host.board import BAUD
 from codegen.ir import UserError
 
-from .devices import DEVICES, Device
+from .cells import ram
+from .devices import DEVICES, Device, Family, Resources
 
 __all__ = ["BOARDS", "Board", "find_board"]
 
+
+_LINK = {Family.ECP5: Resources(640, 360), Family.ICE40: Resources(810, 410, 3)}
+"""What the link takes without the places of images, as Yosys has it; hardly different for any network."""
 
 Leds = Callable[[TemplatedPlatform], Sequence[PortLike]]
 
@@ -35,6 +39,12 @@ class Board:
     mhz: int
     load: str
     pack: tuple[str, ...] = ()
+
+    def room(self, image_bytes: int) -> Device:
+        """Its device for an accelerator beside the link to a host, whose images have so many bytes."""
+        family = self.device.family
+        slots = ram(family, 8, 2 << max(1, (image_bytes - 1).bit_length()), False)
+        return replace(self.device, name=self.name, beside=_LINK[family] + slots)
 
     @property
     def divisor(self) -> int:

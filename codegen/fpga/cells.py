@@ -6,7 +6,18 @@ from hw.geometry import ceil_div
 
 from .devices import Family, Resources
 
-__all__ = ["adder", "bits_for", "block_count", "equals", "loop", "multiplier", "pieces", "ram", "registers"]
+__all__ = [
+    "adder",
+    "bits_for",
+    "block_count",
+    "block_ram",
+    "equals",
+    "loop",
+    "multiplier",
+    "pieces",
+    "ram",
+    "registers",
+]
 
 
 def bits_for(count: int) -> int:
@@ -95,26 +106,40 @@ def _narrow_counts(family: Family, depth: int) -> tuple[list[int], int, int]:
 
 
 @cache
-def ram(family: Family, width: int, depth: int, output: bool) -> Resources:
+def ram(family: Family, width: int, depth: int, output: bool, apart: bool = False) -> Resources:
     """Words that are written and read, with the register in which a word is read, and if ``output`` one
-    behind it.
+    behind it. ``apart``: a word is never read while it is written.
 
     Yosys takes the cheapest by the costs that its rules give a bit of logic, a distributed memory of 16 words
-    by 4 bits (ECP5) and a block. Around a block it puts what lets a word that is written while it is read
-    come out as it was, so no register behind it can move in.
+    by 4 bits (ECP5) and a block. If words are not apart it puts around a block what lets one that is written
+    while it is read come out as it was, so no register behind it can move in.
     """
     more = registers(family, width if output else 0)
     count = block_count(family, width, depth)
-    shift = Resources(width + 1 + adder(family, bits_for(depth)), 2 * width + 1) + registers(family, width)
-    block = shift + Resources(memories=count) + more
     bits = width * depth
     cells = Resources(width * (depth - 1) + depth, width) + registers(family, bits) + more
     if family is Family.ICE40:
-        return cells if bits <= 64 * count + 10 else block
+        return (
+            cells
+            if bits <= 64 * count + (0 if apart else 10)
+            else block_ram(family, width, depth, output, apart)
+        )
     rows = ceil_div(depth, 16)
     tables = 4 * rows * ceil_div(width, 4)
     if bits <= tables + (rows - 1) * width / 2 + 2:
         return cells
-    if tables + (rows - 1) * width / 2 > 128 * count + 9:
-        return block
+    if tables + (rows - 1) * width / 2 > 128 * count + (0 if apart else 9):
+        return block_ram(family, width, depth, output, apart)
     return Resources(tables + (rows - 1) * (width + 2), width) + more
+
+
+@cache
+def block_ram(family: Family, width: int, depth: int, output: bool, apart: bool) -> Resources:
+    """As ``ram``, in blocks whatever they cost."""
+    found = Resources(memories=block_count(family, width, depth))
+    if output and not (apart and family is Family.ECP5):
+        found += registers(family, width)
+    if apart:
+        return found
+    shift = Resources(width + 1 + adder(family, bits_for(depth)), 2 * width + 1)
+    return found + shift + registers(family, width)

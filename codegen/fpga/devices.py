@@ -37,7 +37,7 @@ class Resources:
 @dataclass(frozen=True)
 class Device:
     """``has``: what is on it. ``memory_bits``: of one block. ``package`` and ``flags``: what nextpnr calls
-    it where no board says; ``speed``: its speed grade, the slowest there is."""
+    it where no board says, in the slowest speed grade there is. ``beside``: what else it must hold."""
 
     name: str
     family: Family
@@ -45,6 +45,7 @@ class Device:
     memory_bits: int
     package: str
     flags: tuple[str, ...]
+    beside: Resources = Resources()
 
     @property
     def memory(self) -> int:
@@ -59,8 +60,13 @@ class Device:
     @property
     def usable(self) -> Resources:
         """What is planned with, so that the end is a good one: three of five, and five of six multipliers."""
-        has = self.has
-        return Resources(has.luts * 3 // 5, has.ffs * 3 // 5, has.memories, has.multipliers * 5 // 6)
+        has, beside = self.has, self.beside
+        return Resources(
+            has.luts * 3 // 5 - beside.luts,
+            has.ffs * 3 // 5 - beside.ffs,
+            has.memories - beside.memories,
+            has.multipliers * 5 // 6,
+        )
 
 
 def _ecp5(size: int, luts: int, memories: int, multipliers: int) -> Device:

@@ -17,13 +17,13 @@ from codegen.plan import LayerPlan, Plan
 from codegen.requantise import ScaleForm, ThresholdForm
 from codegen.stages import MatrixVectorStage
 from codegen.weights import rom_lanes, weight_steps
-from hw.banks import Banks, ring_depth, word_bits
+from hw.banks import SHALLOW, Banks, ring_depth, word_bits
 from hw.fifo import Reservation
 from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once, tree_levels
 from hw.streams import OPERAND_BITS, accumulator
 
-from .cells import adder, bits_for, block_count, equals, loop, multiplier, ram, registers
+from .cells import adder, bits_for, block_count, block_ram, equals, loop, multiplier, ram, registers
 from .devices import Family, Resources
 
 __all__ = ["estimate", "estimate_argmax", "estimate_input", "estimate_layer"]
@@ -150,9 +150,11 @@ def _banks(g: WindowGeometry, bits: int, family: Family) -> Resources:
     levels = (row_bank if g.rotates_rows else 0) + (run_bank if g.rotates_runs else 0) + (masks > 0)
     width = g.lanes * bits
     output = Resources(levels * width, width) if levels else registers(family, width)
-    memory = ram(family, g.granule * bits, max(2, ring_depth(g)), True)
-    enables = Resources(banks if banks > 1 else 0)
-    return _total([flags, addresses, output, enables, *[memory] * banks])
+    depth, granule = max(2, ring_depth(g)), g.granule * bits
+    kind = block_ram if depth > SHALLOW else ram
+    memory = kind(family, granule, depth, True, True)
+    written = registers(family, ring + granule) + Resources(banks if banks > 1 else 0, banks)
+    return _total([flags, addresses, output, written, *[memory] * banks])
 
 
 def _mask_bits(g: WindowGeometry) -> int:

@@ -122,7 +122,7 @@ def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
     for name in [*names, *sorted(set(done.layers) - set(names))]:
         table.add_row(name, *_numbers(done.layers.get(name, Resources())))
     table.add_row("netlist", *_numbers(done.total), style="bold")
-    expected = sum(estimate(plan, done.device.family).values(), Resources())
+    expected = sum(estimate(plan, done.device.family).values(), done.device.beside)
     table.add_row("estimate", *_numbers(expected))
     table.add_row("its error", *_errors(expected, done.total))
     table.add_row("placed", *_numbers(done.placement.used), style="bold")

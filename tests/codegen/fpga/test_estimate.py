@@ -174,7 +174,7 @@ def test_the_netlist_takes_what_was_estimated(
 
 def shown(device: Device, plan: Plan, netlist: Resources) -> str:
     console = Console(file=StringIO(), width=100)
-    done = Implementation(device, {"conv1": netlist}, Placement(100.0, netlist))
+    done = Implementation(device, {"conv1": netlist}, Placement(100.0, netlist), 100.0)
     console.print(next(iter(tables(plan, done))))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
