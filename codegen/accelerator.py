@@ -151,6 +151,7 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
         int(low.min()),
         int(top.max()),
         layer.fold.pixels,
+        layer.fold.logic,
     )
 
 

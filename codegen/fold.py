@@ -11,6 +11,7 @@ budget is found by bisection over the paces that any fold has. The result is the
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain
 from math import gcd
 from operator import add, le, sub
@@ -31,6 +32,7 @@ SPARE = 64
 Cost = tuple[int, ...]
 Chain = tuple[Cost, tuple[Fold, ...]]
 """Costs and folds of the first layers."""
+Key = Callable[[Cost], int]
 Kinds = dict[tuple[int, int], list[Chain]]
 """The folds of one layer by what they mean to its neighbours: granule, and numbers in a beat that leaves."""
 
@@ -96,15 +98,31 @@ def fold_within(
     layers = _layers(stages)
     paces = _paces(layers, every) if interval is None else [interval]
 
-    def fits(pace: int) -> bool:
-        return any(_chains(layers, every, pace, ledger, compared) for compared in (1, None))
+    @cache
+    def some(pace: int) -> Chain | None:
+        keys = (_first, _share(ledger.limit), None)
+        return next(
+            filter(None, (min(_chains(layers, every, pace, ledger, key), default=None) for key in keys)), None
+        )
 
     last = None
-    for pace in paces[bisect_left(paces, True, key=fits) :]:
-        found = min(_chains(layers, every, pace, ledger), default=None)
-        if found is not None and found != last:
-            yield pace, {stage.name: one for stage, one in zip(layers, found[1], strict=True)}
-        last = found
+    for pace in paces[bisect_left(paces, True, key=lambda pace: some(pace) is not None) :]:
+        enough = some(pace)
+        assert enough is not None
+        limit = (enough[0][0], *ledger.limit[1:])
+        _, folds = min(_chains(layers, every, pace, replace(ledger, limit=limit)))
+        if folds != last:
+            yield pace, {stage.name: one for stage, one in zip(layers, folds, strict=True)}
+        last = folds
+
+
+def _first(cost: Cost) -> int:
+    return cost[0]
+
+
+def _share(limit: Cost) -> Key:
+    """What of a budget is spent, all costs taken together."""
+    return lambda cost: sum((spent << 32) // max(1, most) for spent, most in zip(cost, limit, strict=True))
 
 
 def least_costs(stages: Sequence[Stage], every: Sequence[Sequence[Option]], ledger: Ledger) -> Cost:
@@ -181,11 +199,11 @@ def _chains(
     every: Sequence[Sequence[Option]],
     pace: int,
     ledger: Ledger,
-    compared: int | None = None,
+    key: Key | None = None,
 ) -> list[Chain]:
     """The chains with which every layer keeps the pace and all limits are kept, but for those that another
-    equals in every cost; if only the first costs are ``compared``, some that are, but soon."""
-    kinds = [_kinds(found, pace, k, ledger, compared) for k, found in enumerate(every)]
+    equals in every cost. With a ``key`` only the lowest by it are followed: one chain or none, but soon."""
+    kinds = [_kinds(found, pace, k, ledger, key) for k, found in enumerate(every)]
     rests = _rests(layers, kinds, pace, ledger)
     chains: dict[int, list[Chain]] = {layers[0].source.channels: [((0,) * len(ledger.limit), ())]}
     for k, stage in enumerate(layers):
@@ -197,13 +215,13 @@ def _chains(
             if granule not in before:
                 widths = [width for width in chains if _write_cycles(stage, width, granule) <= pace]
                 entered = (_joined(chains[width], ledger.entry(k, width, granule)) for width in widths)
-                before[granule] = _unbeaten(chain.from_iterable(entered), compared)
+                before[granule] = _unbeaten(chain.from_iterable(entered), key)
             room = tuple(map(sub, ledger.limit, rests[k + 1][out]))
             joined = (one for b in alone for one in _joined(before[granule], *b))
             kept = (one for one in joined if all(map(le, one[0], room)))
-            longer.setdefault(out, []).extend(_unbeaten(kept, compared))
-        chains = {width: _unbeaten(found, compared) for width, found in longer.items()}
-    return _unbeaten(chain.from_iterable(chains.values()), compared)
+            longer.setdefault(out, []).extend(_unbeaten(kept, key))
+        chains = {width: _unbeaten(found, key) for width, found in longer.items()}
+    return _unbeaten(chain.from_iterable(chains.values()), key)
 
 
 def _joined(chains: Iterable[Chain], cost: Cost, folds: tuple[Fold, ...] = ()) -> Iterator[Chain]:
@@ -211,9 +229,7 @@ def _joined(chains: Iterable[Chain], cost: Cost, folds: tuple[Fold, ...] = ()) -
     return ((_add(before, cost), first + folds) for before, first in chains)
 
 
-def _kinds(
-    found: Iterable[Option], pace: int, index: int, ledger: Ledger, compared: int | None = None
-) -> Kinds:
+def _kinds(found: Iterable[Option], pace: int, index: int, ledger: Ledger, key: Key | None = None) -> Kinds:
     """The folds of a layer that keep the pace."""
     kinds: Kinds = {}
     for option in found:
@@ -221,7 +237,7 @@ def _kinds(
             cost = ledger.of(index, option)
             if all(map(le, cost, ledger.limit)):
                 kinds.setdefault((option.granule, option.out_lanes), []).append((cost, (option.fold,)))
-    return {kind: _unbeaten(alone, compared) for kind, alone in kinds.items()}
+    return {kind: _unbeaten(alone, key) for kind, alone in kinds.items()}
 
 
 def _rests(
@@ -257,11 +273,14 @@ def _least(costs: Iterable[Cost]) -> Cost:
     return tuple(map(min, zip(*costs, strict=True)))
 
 
-def _unbeaten(chains: Iterable[Chain], compared: int | None = None) -> list[Chain]:
-    """Those that no other equals in every cost that is compared, in the order of the first cost."""
+def _unbeaten(chains: Iterable[Chain], key: Key | None = None) -> list[Chain]:
+    """Those that no other equals in every cost, in the order of the first cost; with a ``key`` only the one
+    with the lowest."""
+    if key is not None:
+        least = min(chains, key=lambda one: (key(one[0]), one), default=None)
+        return [] if least is None else [least]
     front: list[Chain] = []
     for one in sorted(chains):
-        cost = one[0][:compared]
-        if not any(all(map(le, other, cost)) for other, _ in reversed(front)):
+        if not any(all(map(le, other, one[0])) for other, _ in reversed(front)):
             front.append(one)
     return front

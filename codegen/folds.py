@@ -24,7 +24,8 @@ class Fold:
     """``pe`` output channels by ``row_lanes`` kernel rows by ``run_lanes`` elements of each, at once, for
     ``pixels`` neighbours in a row of the output.
 
-    For pooling ``pe`` is 1 and ``groups`` says into how many parts the channels are cut.
+    For pooling ``pe`` is 1 and ``groups`` says into how many parts the channels are cut. ``logic``: without
+    multipliers.
     """
 
     pe: int
@@ -32,6 +33,7 @@ class Fold:
     run_lanes: int
     groups: int = 1
     pixels: int = 1
+    logic: bool = False
 
     @property
     def simd(self) -> int:

@@ -28,6 +28,7 @@ _HEAD = """\
 # row_lanes   kernel rows read at once, and
 # run_lanes   numbers of each row, column after column: SIMD = row_lanes x run_lanes
 # pixels      output pixels side by side at once; 1 without the line; others need all channels and whole rows
+# logic       1 to make the products of logic; without the line: with multipliers, where the device has some
 # groups      of a pool: into how many parts the channels are cut, one part at once
 # buffer_rows rows of the map that the line buffer holds; without the line: as many as keep the pace
 # fifo_depth  beats in the output FIFO; without the line: the least that never holds the layer up
@@ -38,7 +39,7 @@ _REQUIRED: dict[type[Stage], tuple[str, ...]] = {
     PoolStage: ("row_lanes", "run_lanes", "groups"),
 }
 _SIZES = ("buffer_rows", "fifo_depth")
-_OPTIONAL = {MatrixVectorStage: ("pixels", *_SIZES), PoolStage: _SIZES}
+_OPTIONAL = {MatrixVectorStage: ("pixels", "logic", *_SIZES), PoolStage: _SIZES}
 
 
 def plan_text(plan: Plan) -> str:
@@ -51,6 +52,8 @@ def _section(layer: LayerPlan) -> str:
     values = {key: getattr(layer.fold, key) for key in _REQUIRED[type(layer.stage)]}
     if layer.fold.pixels > 1:
         values["pixels"] = layer.fold.pixels
+    if layer.fold.logic:
+        values["logic"] = 1
     values |= {"buffer_rows": timing.window.buffer_rows, "fifo_depth": timing.fifo_depth}
     cost = f"{layer.lanes:,} lanes, " if layer.lanes else ""
     lines = [f"{key} = {value}" for key, value in values.items()]
@@ -93,9 +96,11 @@ def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tu
             )
         if type(value) is not int or value < 1:
             raise UserError(f"{where}: {key} must be a whole number from 1 up, not {value!r}")
+    if section.get("logic", 1) != 1:
+        raise UserError(f"{where}: logic must be 1 or not there, not {section['logic']}")
     sizes = {key: section[key] for key in _SIZES if key in section}
     folds = {"pe": 1} | {key: value for key, value in section.items() if key not in _SIZES}
-    return Fold(**folds), Sizes(**sizes)
+    return Fold(**folds | {"logic": "logic" in section}), Sizes(**sizes)
 
 
 def _check(where: str, stage: MatrixVectorStage | PoolStage, fold: Fold, sizes: Sizes) -> None:

@@ -25,7 +25,8 @@ class ArrayShape:
 
     ``raw_high``: the largest sum of r x that the layer's weights can reach; ``total_high``: the same of the
     sum of x. ``low`` and ``high`` bound the accumulators sum of w x = 2 sum of r x - (2^W - 1) sum of x
-    (docs/numerics.md). ``pixels``: output pixels that share the weights of a step.
+    (docs/numerics.md). ``pixels``: output pixels that share the weights of a step. ``logic``: products are
+    made of logic instead of multipliers, in the same cycles.
     """
 
     pe: int
@@ -37,6 +38,7 @@ class ArrayShape:
     low: int
     high: int
     pixels: int = 1
+    logic: bool = False
 
     @property
     def sums(self) -> data.StructLayout:
@@ -93,7 +95,7 @@ class MatrixVectorUnit(wiring.Component):
         sums, totals = [], []
         for taps in self.taps:
             codes = [inputs[k] for k in taps]
-            columns = [_products(weights[k :: a.simd], code) for k, code in enumerate(codes)]
+            columns = [_products(weights[k :: a.simd], code, a.logic) for k, code in enumerate(codes)]
             for products in zip(*columns, strict=True):
                 sums.append(_tree(m, adding, products, code_high * weight_high))
             totals.append(_tree(m, adding, codes, code_high))
@@ -115,10 +117,15 @@ def products_at_once(weight_bits: int, code_bits: int) -> int:
     return 1 + max(0, OPERAND_BITS - weight_bits) // (weight_bits + code_bits)
 
 
-def _products(weights: Sequence[Value], code: Value) -> list[Value]:
+def _products(weights: Sequence[Value], code: Value, logic: bool) -> list[Value]:
     """Each weight times the code."""
     if len(code) == 1 or len(weights[0]) == 1:
         return [weight.replicate(len(code)) & code.replicate(len(weight)) for weight in weights]
+    if logic:  # synthesis knows a product, and would take a multiplier for it
+        return [
+            sum((code & bit.replicate(len(code))) << place for place, bit in enumerate(weight))
+            for weight in weights
+        ]
     width = len(weights[0]) + len(code)
     count = products_at_once(len(weights[0]), len(code))
     products: list[Value] = []

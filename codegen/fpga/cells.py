@@ -14,7 +14,7 @@ __all__ = [
     "equals",
     "loop",
     "multiplier",
-    "pieces",
+    "product",
     "ram",
     "registers",
 ]
@@ -70,11 +70,20 @@ def multiplier(family: Family, left: int, right: int) -> Resources:
     """A product of two operands of so many bits and the registers around it, which a multiplier of an ECP5
     has inside if one is enough."""
     if family is Family.ICE40:
-        return Resources(2 * left * right, left + right) + registers(family, left + right)
+        return product(family, left, right) + registers(family, left + right)
     count = pieces(left) * pieces(right)
     if max(left, right) <= _SIDE:
         return Resources(multipliers=count)
     return Resources(adder(family, left + right), left + right, 0, count)
+
+
+def product(family: Family, left: int, right: int) -> Resources:
+    """A product made of logic, partial products and their sum, and the register behind it."""
+    tables = 2 * left * right
+    if family is Family.ECP5:
+        small = left + right <= 4  # each bit is one table
+        tables = left + right if small else tables + 2 * max(0, left - 4) * max(0, right - 4)
+    return Resources(tables, left + right)
 
 
 # -- memories ----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once, tree_levels
 from hw.streams import OPERAND_BITS, accumulator
 
-from .cells import adder, bits_for, block_count, block_ram, equals, loop, multiplier, ram, registers
+from .cells import adder, bits_for, block_count, block_ram, equals, loop, multiplier, product, ram, registers
 from .devices import Family, Resources
 
 __all__ = ["estimate", "estimate_argmax", "estimate_input", "estimate_layer"]
@@ -227,8 +227,9 @@ def _products(a: ArrayShape, family: Family) -> Resources:
     if min(a.weight_bits, a.code_bits) == 1:
         width = max(a.weight_bits, a.code_bits)
         return registers(family, a.pe * a.simd * a.weight_bits) + Resources(count * width, count * width)
-    if family is Family.ICE40:
-        return _times(multiplier(family, a.weight_bits, a.code_bits), count)
+    if a.logic or family is Family.ICE40:
+        weights = registers(family, a.pe * a.simd * a.weight_bits)
+        return weights + _times(product(family, a.weight_bits, a.code_bits), count)
     words = ceil_div(a.pe, products_at_once(a.weight_bits, a.code_bits))
     return Resources(multipliers=words * a.simd * a.pixels)
 

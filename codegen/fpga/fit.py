@@ -1,7 +1,7 @@
 """The fastest folds whose estimate fits a device, and what is short where none do."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from codegen.plan import Form, Plan, layer_plan
 from codegen.stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
 from hw.matrix_vector import ArrayShape, products_at_once
 
+from .cells import product
 from .devices import DEVICES, Device, Family, Resources
 from .estimate import estimate, estimate_argmax, estimate_input, estimate_layer
 
@@ -44,7 +45,7 @@ def choices(
     """The folds of each layer that could fit, and what they cost: logic cells, flip-flops, blocks of memory,
     multipliers, and lanes if those are limited."""
     layers: list[Layer] = [stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)]
-    every = [list(options(stage, min(most_lanes(stage, device), lanes or 1 << 62))) for stage in layers]
+    every = [list(_options(stage, device, lanes)) for stage in layers]
     prices = [_price(stage, forms.get(stage.name), device.family) for stage in layers]
     last = stages[-1]
 
@@ -53,28 +54,39 @@ def choices(
         if isinstance(last, ArgmaxStage) and index == len(layers) - 1:
             bits, channels = last.source.bits, last.source.channels
             found += estimate_argmax(bits, option.out_lanes, channels, device.family)
-        return astuple(found) if lanes is None else (*astuple(found), option.lanes)
+        return _cost(found) if lanes is None else (*_cost(found), option.lanes)
 
     @cache
     def entry(index: int, width: int, granule: int) -> Cost:
         source = layers[index].source
         found = estimate_input(width, granule, source.channels, source.bits, device.family)
-        return astuple(found) if lanes is None else (*astuple(found), 0)
+        return _cost(found) if lanes is None else (*_cost(found), 0)
 
-    limit = astuple(device.usable) if lanes is None else (*astuple(device.usable), lanes)
+    limit = _cost(device.usable) if lanes is None else (*_cost(device.usable), lanes)
     return every, Ledger(limit, of, entry)
 
 
-def most_lanes(stage: Layer, device: Device) -> int:
-    """Lanes of a layer with which its products alone fill the device; 1 for a pool."""
+def _cost(amount: Resources) -> Cost:
+    return amount.luts, amount.ffs, amount.memories, amount.multipliers
+
+
+def _options(stage: Layer, device: Device, lanes: int | None) -> Iterator[Option]:
+    """The folds of a layer whose products alone do not fill the device: with multipliers where they need
+    some and there are any, and of logic."""
+    most = 1 << 62 if lanes is None else lanes
     if isinstance(stage, PoolStage):
-        return 1
+        yield from options(stage, most)
+        return
     usable, weight, code = device.usable, stage.weights.bits, stage.source.bits
+    one = product(device.family, weight, code)
     if min(weight, code) == 1:
-        return usable.ffs // (weight + max(weight, code))
-    if device.family is Family.ICE40:
-        return usable.luts // (2 * weight * code)
-    return usable.multipliers * products_at_once(weight, code)
+        yield from options(stage, min(most, usable.ffs // (weight + max(weight, code))))
+    elif device.has.multipliers == 0:
+        yield from options(stage, min(most, usable.luts // one.luts))
+    else:
+        yield from options(stage, min(most, usable.multipliers * products_at_once(weight, code)))
+        for option in options(stage, min(most, usable.luts // one.luts)):
+            yield replace(option, fold=replace(option.fold, logic=True))
 
 
 def _price(stage: Layer, form: Form | None, family: Family) -> Callable[[Option], Resources]:
@@ -89,7 +101,7 @@ def _price(stage: Layer, form: Form | None, family: Family) -> Callable[[Option]
         if not shapes:
             shapes.append(array_shape(layer))  # the bounds of its sums are the same for every fold
         fold = option.fold
-        array = replace(shapes[0], pe=fold.pe, simd=fold.simd, pixels=fold.pixels)
+        array = replace(shapes[0], pe=fold.pe, simd=fold.simd, pixels=fold.pixels, logic=fold.logic)
         return estimate_layer(layer, array, family, contents=False)
 
     return price

@@ -355,8 +355,8 @@ def test_steps_are_told_in_order(source: Source, fast: None, tmp_path: Path) -> 
     steps = json.loads((tmp_path / "out" / "report.json").read_text())["steps"]
     assert [row["name"] for row in steps] == [
         "fuse",
-        "fold",
         "prove",
+        "fold",
         "size",
         "weights",
         "vectors",

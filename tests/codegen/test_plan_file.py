@@ -32,6 +32,16 @@ def test_a_plan_comes_back_from_its_file(seed: int, tmp_path: Path) -> None:
     assert [layer.fold for layer in again.layers] == [layer.fold for layer in plan.layers]
 
 
+def test_products_of_logic_come_back_too(tmp_path: Path) -> None:
+    plan = planned()
+    folds = {layer.stage.name: layer.fold for layer in plan.layers}
+    folds["conv2"] = replace(folds["conv2"], logic=True)
+    stages = fuse(digits())
+    text = plan_text(size(digits(), stages, folds, requantise_forms(stages)))
+    assert text.count("logic = 1") == 1
+    assert edited(text, tmp_path)[0] == folds
+
+
 def test_the_file_says_what_a_layer_costs() -> None:
     text = plan_text(planned())
     assert '["conv2"]  # 64 lanes, 288 steps an image\npe = 8\nrow_lanes = 1\nrun_lanes = 8\n' in text
@@ -68,9 +78,10 @@ def test_a_file_can_be_edited_and_sizes_left_out(tmp_path: Path) -> None:
         ("pe = 8\n", "", "layer 'conv2': it must have a section with pe, row_lanes, run_lanes"),
         ("run_lanes = 8", "run_lanes = 25", "layer 'conv2': run_lanes must be at most the run of 24, not 25"),
         ("pe = 8", "pe = 8\nsimd = 8", "'conv2': a key must be one of pe, row_lanes, run_lanes, pixels, "
-         "buffer_rows, fifo_depth, not 'simd'"),
+         "logic, buffer_rows, fifo_depth, not 'simd'"),
         ("pe = 8", "pe = 8\nfifo_dept = 8", "fifo_depth, not 'fifo_dept'; did you mean 'fifo_depth'"),
         ("pe = 8", "pe = 8\npixels = 2", "layer 'conv2': pixels must be 1 where a window is not read once"),
+        ("pe = 8", "pe = 8\nlogic = 2", "layer 'conv2': logic must be 1 or not there, not 2"),
         ("groups = 16", "groups = 3", "layer 'pool': groups must divide the 16 channels, not 3"),
         ("groups = 16", "groups = 8", "run_lanes must be whole kernel positions of 2 channels, not 1"),
     ],

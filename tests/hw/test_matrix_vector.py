@@ -22,10 +22,11 @@ def array_shape(pe: int, simd: int, bits: tuple[int, int], steps: int = 1) -> Ar
 
 @pytest.mark.parametrize("seed", seeds(24, 120))
 def test_unit_adds_up_windows(seed: int) -> None:
-    """Windows of any number of steps, back to back or with pauses inside and between."""
+    """Windows of any number of steps, back to back or with pauses inside and between; with products of
+    multipliers and of logic."""
     draw = Draw(seed, {})
     pe, simd, steps, bits = draw.whole(1, 4), draw.whole(1, 9), draw.whole(1, 4), draw.pair(1, 8)
-    unit = MatrixVectorUnit(array_shape(pe, simd, bits, steps))
+    unit = MatrixVectorUnit(replace(array_shape(pe, simd, bits, steps), logic=seed % 2 == 1))
     codes, weights = draw.codes(bits[1], 4, steps, simd), draw.codes(bits[0], 4, steps, pe, simd)
     beats: list[Any] = []
     beside: list[list[int]] = []

@@ -147,22 +147,26 @@ CASES = [
     ("ice40-hx8k", digits_of(2, 2), 19),
     ("ice40-hx8k", digits_of(1, 1), 64),
     ("ecp5-85k", random_chain(4), 40),
+    ("ecp5-25k", digits_of(2, 2), None),
 ]
+"""Device, network, and lanes; where there are none, as many as fit, products of logic among them."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("device", "network", "lanes"), CASES, ids=lambda one: getattr(one, "name", one))
 def test_the_netlist_takes_what_was_estimated(
-    device: str, network: IntegerNetwork, lanes: int, tmp_path: Path
+    device: str, network: IntegerNetwork, lanes: int | None, tmp_path: Path
 ) -> None:
     """Logic within 15 %, multipliers exactly, one block of RAM in ten."""
     save(network, tmp_path / "network.safetensors")
     source = find_network(str(tmp_path / "network.safetensors"))
-    plan = build(source, tmp_path / "build", Budget(lanes), Steps(Console(quiet=True)))
+    budget = Budget(lanes, device=DEVICES[device] if lanes is None else None)
+    plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
+    assert any(layer.fold.logic for layer in plan.layers) == (lanes is None)
     netlist = netlist_of(plan, DEVICES[device], tmp_path / "build")
     found = resources(netlist, list(netlist.cells.values()))
     told = sum(estimate(plan, DEVICES[device].family).values(), Resources())
-    print(f"{network.name} at {lanes} on {device}: {told} for {found}")
+    print(f"{network.name} at {plan.lanes} on {device}: {told} for {found}")
     assert abs(told.luts - found.luts) <= 0.15 * found.luts
     assert abs(told.ffs - found.ffs) <= 0.15 * found.ffs
     assert abs(told.memories - found.memories) <= 0.1 * found.memories

@@ -31,8 +31,10 @@ def every_option(stage: Engine) -> list[Option]:
             geometry, out = window(stage, fold, stage.source.channels), _lanes_out(stage, fold)
         except ValueError:
             continue
-        lanes = fold.lanes if isinstance(stage, MatrixVectorStage) else 0
-        found.append(Option(geometry.steps, lanes, geometry.granule, out, 0, fold))
+        weighted = isinstance(stage, MatrixVectorStage)
+        for made in {fold, replace(fold, logic=weighted)}:
+            lanes = fold.lanes if weighted else 0
+            found.append(Option(geometry.steps, lanes, geometry.granule, out, 0, made))
     return found
 
 
@@ -59,7 +61,7 @@ def test_no_fold_of_all_is_faster_within_what_a_device_has(name: str, family: Fa
     device = replace(next(one for one in DEVICES.values() if one.family is family), has=ENDLESS)
     useful, ledger = choices(stages, requantise_forms(stages), device)
     chains = every_chain(layers, [every_option(stage) for stage in layers], ledger)
-    for _ in range(25):
+    for _ in range(12):
         _, one = random.choice(chains)
         _, two = random.choice(chains)
         limit = tuple(map(min, one, two)) if random.random() < 0.3 else tuple(map(max, one, two))
@@ -91,14 +93,16 @@ def test_what_is_chosen_fits_and_nothing_faster_does() -> None:
     assert paces == sorted(set(paces)) and paces[0] == pace
 
 
-def test_narrow_weights_share_the_multipliers_of_a_device() -> None:
-    def lanes(weights: int, codes: int) -> int:
+def test_products_are_of_logic_where_multipliers_are_short() -> None:
+    def chosen(weights: int, codes: int, lanes: int | None = None) -> Fold:
         chain = Chain(0, (8, 8, 4), codes).conv("conv", 32, bits=weights).network()
-        _, folds = next(folds_for(fuse(chain), {}, DEVICES["ecp5-25k"]))
-        return folds["conv"].lanes
+        _, folds = next(folds_for(fuse(chain), {}, DEVICES["ecp5-25k"], lanes))
+        return folds["conv"]
 
-    assert lanes(8, 8) <= 23 < lanes(4, 4) <= 2 * 23 < lanes(2, 2) <= 5 * 23
-    assert lanes(1, 4) > 5 * 23  # no multiplier at all
+    assert [chosen(8, 8, lanes).logic for lanes in (23, 24)] == [False, True]
+    assert [chosen(4, 4, lanes).logic for lanes in (36, 48)] == [False, True]
+    assert chosen(8, 8).logic and chosen(8, 8).lanes > 23
+    assert not chosen(1, 4).logic and chosen(1, 4).lanes > 2 * 23  # no multiplier at all
 
 
 def test_lanes_and_a_rate_hold_on_a_device_too() -> None:
