@@ -59,12 +59,15 @@ class _Convolution:
 
 @dataclass(frozen=True)
 class _Architecture:
-    """Convolutions in a chain, hidden fully connected layers, a classifier; images are square 8-bit RGB."""
+    """Convolutions in a chain, hidden fully connected layers, a classifier; images are square, of 8-bit RGB
+    or of ``grey_bits``. Without ``edges`` the first and the last layer are like the others."""
 
     size: int
     convolutions: tuple[_Convolution, ...]
     hidden: tuple[int, ...]
     classes: int
+    grey_bits: int = 0
+    edges: bool = True
 
 
 _ARCHITECTURES = {
@@ -92,6 +95,8 @@ _ARCHITECTURES = {
         (),
         10,
     ),
+    # What others publish figures of for the 8x8 digits, with the same bits everywhere.
+    "mlp": _Architecture(8, (), (32,), 10, grey_bits=4, edges=False),
 }
 
 
@@ -132,26 +137,36 @@ def definition(name: str) -> str:
     return digest.hexdigest()
 
 
+def _calibration(architecture: _Architecture) -> tuple[TensorType, NDArray[np.int64]]:
+    """The type of the images of an architecture, and some photographs of it."""
+    size, bits = architecture.size, architecture.grey_bits
+    crops = photographs((max(size, _SMALLEST), max(size, _SMALLEST), 3), _CALIBRATION_IMAGES).astype(np.int64)
+    if not bits:
+        return TensorType((size, size, 3), 0, 255), crops
+    grey = crops[:, :size, :size].sum(axis=3, keepdims=True) * (1 << bits) // (3 * 256)
+    return TensorType((size, size, 1), 0, (1 << bits) - 1), grey
+
+
 class _Maker:
     """Adds one layer after another, each calibrated on what the layers before it make of the photographs."""
 
     def __init__(self, architecture: _Architecture, weight_bits: int, code_bits: int):
         self.architecture, self.weight_bits, self.code_bits = architecture, weight_bits, code_bits
+        self.edge_bits = _EDGE_BITS if architecture.edges else weight_bits
         self.random = np.random.default_rng(_SEED)
-        self.type = TensorType((architecture.size, architecture.size, 3), 0, 255)
-        self.values: NDArray[np.int64] = photographs(self.type.shape, _CALIBRATION_IMAGES).astype(np.int64)
+        self.type, self.values = _calibration(architecture)
         self.nodes: list[Node] = []
 
     def network(self, name: str) -> IntegerNetwork:
         source = self.type
         for index, layer in enumerate(self.architecture.convolutions, start=1):
-            self._convolution(f"conv{index}", layer, _EDGE_BITS if index == 1 else self.weight_bits)
+            self._convolution(f"conv{index}", layer, self.edge_bits if index == 1 else self.weight_bits)
         self._add("flatten", Flatten())
         for index, outputs in enumerate(self.architecture.hidden, start=1):
             self._linear(f"fc{index}", outputs, self.weight_bits)
             self._calibrate(f"fc{index}", self.weight_bits)
         last = len(self.architecture.hidden) + 1
-        self._linear(f"fc{last}" if last > 1 else "fc", self.architecture.classes, _EDGE_BITS)
+        self._linear(f"fc{last}" if last > 1 else "fc", self.architecture.classes, self.edge_bits)
         self._add("argmax", Argmax())
         return IntegerNetwork(name, source, tuple(self.nodes))
 
