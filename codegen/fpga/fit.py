@@ -131,8 +131,9 @@ def check_weights(name: str, stages: Sequence[Stage], device: Device) -> None:
 
 def misfit(name: str, stages: Sequence[Stage], forms: Mapping[str, Form], device: Device) -> UserError:
     """Why no folds of a network fit a device, and what would."""
-    every, ledger = choices(stages, forms, replace(device, has=_ENDLESS))
-    short = _short(Resources(*least_costs(stages, every, ledger)), device.usable)
+    every, ledger = choices(stages, forms, replace(device, has=_ENDLESS), _FEW * len(stages))
+    *least, _ = least_costs(stages, every, ledger)
+    short = _short(Resources(*least), device.usable)
     told = f"it takes at least {', '.join(short)}, however slow"
     if not short:
         told = "what one fold saves of one resource it takes of another"
@@ -146,6 +147,9 @@ def misfit(name: str, stages: Sequence[Stage], forms: Mapping[str, Form], device
 
 
 _ENDLESS = Resources(*[1 << 40] * 4)
+
+_FEW = 16
+"""Lanes a stage among which the smallest folds are: more of them never take less of anything."""
 
 _NAMES = {"luts": "LUT4", "ffs": "flip-flops", "memories": "blocks of RAM", "multipliers": "multipliers"}
 
@@ -164,7 +168,7 @@ def _larger(device: Device) -> list[Device]:
 
 def _fits(stages: Sequence[Stage], forms: Mapping[str, Form], device: Device) -> bool:
     """Whether any folds fit, however slow."""
-    return next(folds_for(stages, forms, device, interval=1 << 62), None) is not None
+    return next(folds_for(stages, forms, device, _FEW * len(stages), 1 << 62), None) is not None
 
 
 def _with_one_bit(stage: Stage) -> Stage:
