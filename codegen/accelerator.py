@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from enum import Enum
 from itertools import pairwise
 
-import numpy as np
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
-from codegen.ir import DorefaWeights
 from hw.layers import MatrixVectorLayer, PoolLayer, Requantise
 from hw.matrix_vector import ArrayShape
 from hw.reduce import Argmax
@@ -134,30 +131,22 @@ def _rom_name(stage: str, pe: int, lane: int) -> str:
 
 
 def array_shape(layer: LayerPlan) -> ArrayShape:
-    """The widths of a matrix-vector unit, from interval arithmetic over the layer's real weights."""
+    """The widths of a matrix-vector unit, from interval arithmetic over the weights that its stage is bounded
+    by."""
     stage = layer.stage
     assert isinstance(stage, MatrixVectorStage)
-    high = stage.source.high
     low, top = stage.accumulators()
-    raw = _raw_sums(stage.weights) * high
-    total = int(np.prod(stage.weights.codes.shape[1:])) * high
     return ArrayShape(
         layer.fold.pe,
         layer.fold.simd,
         stage.weights.bits,
         stage.source.bits,
-        raw,
-        total,
+        stage.raw_high,
+        stage.total_high,
         int(low.min()),
         int(top.max()),
         layer.fold.pixels,
     )
-
-
-def _raw_sums(weights: DorefaWeights) -> int:
-    """The largest sum of weight codes over the output channels."""
-    codes: NDArray[np.int64] = weights.codes.reshape(len(weights.codes), -1).astype(np.int64)
-    return int(codes.sum(axis=1).max())
 
 
 def _requantise(form: Form, array: ArrayShape, lanes: int) -> Requantise:

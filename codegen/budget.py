@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .stages import Bounds
+
 __all__ = ["MACS_PER_LANE", "MOST_LANES", "Budget", "default_lanes"]
 
 MACS_PER_LANE = 271
@@ -14,13 +16,14 @@ class Budget:
     """``lanes``: multiply-accumulate lanes at most, ``None`` for as many as it takes. ``interval``: cycles
     between images at most, reached with the fewest lanes; ``None`` for the fewest cycles. ``memory``: bits
     on chip at most for weights, line buffers and FIFOs. ``plan``: a file of folds, which are taken as they
-    are. ``clock``: Hz, for messages only."""
+    are. ``clock``: Hz, for messages only. ``bounds``: the weights that engines must have room for."""
 
     lanes: int | None = None
     interval: int | None = None
     memory: int | None = None
     plan: Path | None = None
     clock: int | None = None
+    bounds: Bounds = Bounds.REAL
 
     def __post_init__(self) -> None:
         if self.lanes is None and self.interval is None and self.plan is None:

@@ -17,7 +17,7 @@ from .beats import BeatFormat
 from .cycles import Prediction, predict
 from .folds import Fold, window
 from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
-from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
+from .stages import ArgmaxStage, Bounds, MatrixVectorStage, PoolStage, Stage
 
 __all__ = ["Form", "LayerPlan", "Plan", "Sizes", "requantise_forms", "size"]
 
@@ -91,6 +91,11 @@ class Plan:
     @property
     def lanes(self) -> int:
         return sum(layer.lanes for layer in self.layers)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The weights that all engines have room for."""
+        return next(one.stage.bounds for one in self.layers if isinstance(one.stage, MatrixVectorStage))
 
     @property
     def input(self) -> BeatFormat:

@@ -8,9 +8,9 @@ from .budget import Budget
 from .fold import TooSlow, fold
 from .networks import Source
 from .plan import Plan, requantise_forms, size
-from .plan_file import Choices, read_plan
+from .plan_file import Choices, read_bounds, read_plan
 from .report import Steps
-from .stages import MatrixVectorStage, Stage, fuse
+from .stages import Bounds, MatrixVectorStage, Stage, fuse
 
 __all__ = ["make_plan"]
 
@@ -22,7 +22,7 @@ def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
     """
     network = source.network
     with steps.step("fuse", "operations become stages"):
-        stages = fuse(network)
+        stages = fuse(network, _bounds(budget))
         _check_memory(network.name, stages, budget)
     with steps.step("fold", _fold_text(budget)):
         folds, sizes = _choices(stages, budget)
@@ -32,6 +32,13 @@ def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
         plan = size(network, stages, folds, forms, sizes)
     _check_plan(plan, budget)
     return plan
+
+
+def _bounds(budget: Budget) -> Bounds:
+    """What is asked for, or what the plan that is given was made for: the wider."""
+    if budget.plan is None or budget.bounds is Bounds.TYPE:
+        return budget.bounds
+    return read_bounds(budget.plan)
 
 
 def _fold_text(budget: Budget) -> str:
