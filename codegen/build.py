@@ -26,7 +26,6 @@ from .plan import Plan
 from .plan_file import PLAN_FILE, plan_text
 from .planner import make_plan
 from .report import Steps, read_report, report, write_report
-from .stages import Bounds
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
 __all__ = ["MANIFEST", "Stream", "build", "streams", "write_contents"]
@@ -78,16 +77,16 @@ def build(source: Source, out: Path, budget: Budget, steps: Steps, *, force: boo
     return plan
 
 
-def write_contents(folder: Path, source: Source) -> Path:
-    """The folder ``loaded`` in the build ``folder``, with the ROM files of another network of the same shape,
-    for the accelerator that was built there. Raises ``UserError`` if it is not reloadable."""
+def write_contents(folder: Path, source: Source) -> tuple[Plan, Path]:
+    """The plan of another network of the same shape for the accelerator that was built in ``folder``, and its
+    ROM files in the folder ``loaded`` there. Raises ``UserError`` if that is not reloadable."""
     plan = make_plan(source, Budget(plan=folder / PLAN_FILE), Steps(Console(quiet=True)))
-    if plan.bounds is not Bounds.TYPE:
+    if not plan.is_reloadable:
         raise UserError(f"'{folder}' must be built with --reloadable to take other weights")
     loaded = folder / "loaded"
     shutil.rmtree(loaded, ignore_errors=True)
     _write_roms(loaded, plan)
-    return loaded
+    return plan, loaded
 
 
 def streams(plan: Plan, taps: Taps = Taps.ALL) -> list[Stream]:

@@ -17,6 +17,7 @@ from .faults import correct_of, study, weighted
 from .faults_report import Study, study_table, write_study
 from .fpga.devices import DEVICES, find_device
 from .fpga.implement import implement, tables
+from .fpga.reload import reload
 from .networks import Source, find_network
 from .report import Steps, read_report
 from .stages import Bounds
@@ -198,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     placing.set_defaults(run=_bitstream)
     _add_faults(commands)
+    _add_reload(commands)
     options = parser.parse_args(arguments)
     return guarded(lambda: int(options.run(options)))
 
@@ -230,6 +232,35 @@ def _add_faults(commands: Any) -> None:
         "--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>-faults)"
     )
     flipping.set_defaults(run=_faults)
+
+
+def _add_reload(commands: Any) -> None:
+    loading = commands.add_parser(
+        "reload",
+        help="put another network of the same shape into a routed design, in seconds",
+        description="Put the weights and scales of another network with the same layers, sizes and widths, "
+        "trained longer or on other images, into a design that was routed with bitstream --reloadable on an "
+        "ECP5. Only the contents of its block RAMs are replaced; nothing is synthesised, placed or routed.",
+        epilog="Example: python -m codegen reload build/digits_w4a4-ecp5-85k runs/retrained",
+    )
+    loading.add_argument("build", type=Path, help="the folder of the routed design")
+    add_network_arguments(loading)
+    loading.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the bitstream to write (default reloaded.bit in that folder)",
+    )
+    loading.set_defaults(run=_reload)
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    source, console = build_source(arguments), Console()
+    out = arguments.out or arguments.build / "reloaded.bit"
+    with Steps(console).step("reload", "contents of the block RAMs"):
+        reload(arguments.build, source, out)
+    console.print(f"{out}: {source.name} in the design of {arguments.build}", highlight=False, soft_wrap=True)
+    return 0
 
 
 def _faults(arguments: argparse.Namespace) -> int:

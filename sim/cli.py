@@ -150,7 +150,7 @@ def _run_flipped(options: argparse.Namespace) -> int:
     images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
     plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
     noisy = replace(source, network=flipped.network)
-    contents = write_contents(folder, noisy)
+    _, contents = write_contents(folder, noisy)
     with steps.step("compile", "Verilator, then g++"):
         bench(folder, waves=options.waves).compile()
     stall = Stall(options.stall, options.seed)

@@ -14,11 +14,10 @@ from codegen.report import Steps
 from .devices import Device, Resources
 from .netlist import Netlist
 from .placement import Placement, place_alone
+from .reload import CARRIER, TOP, carrier, filled, is_loadable, load
 from .synthesis import resources, synthesise
 
 __all__ = ["TOP", "Implementation", "implement", "netlist_of"]
-
-TOP = "intandem"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ def netlist_of(plan: Plan, device: Device, build: Path) -> Netlist:
 
     Raises ``UserError`` if Yosys fails.
     """
+    if is_loadable(plan, device):
+        return filled(carrier(plan, device, build), device, build)
     return synthesise(Accelerator(plan, taps=Taps.SCORES), TOP, device, build, device.name)
 
 
@@ -48,12 +49,17 @@ def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps)
 
     Raises ``UserError`` if a tool fails.
     """
+    loadable = is_loadable(plan, device)
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
-        netlist = netlist_of(plan, device, build)
+        netlist = carrier(plan, device, build) if loadable else netlist_of(plan, device, build)
     parts = {part or "between": resources(netlist, cells) for part, cells in netlist.parts().items()}
     check_fits(plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
-        placement = place_alone(netlist, device, build, device.name, mhz)
+        folder = build / CARRIER if loadable else build
+        placement = place_alone(netlist, device, folder, device.name, mhz)
+    if loadable:
+        with steps.step("load", "the network's weights and scales into its block RAMs"):
+            load(device, build, build, "alone")
     return Implementation(device, parts, placement)
 
 

@@ -11,7 +11,10 @@ from .netlist import Netlist
 from .pins import register_pins
 from .tools import run
 
-__all__ = ["Placement", "place_alone"]
+__all__ = ["CONFIG", "Placement", "place_alone"]
+
+CONFIG = "alone.config"
+"""What an ECP5 is configured with, as text."""
 
 _ALONE = "alone.json"
 
@@ -44,6 +47,8 @@ def place_alone(netlist: Netlist, device: Device, build: Path, place: str, mhz: 
     arguments = [*device.flags, "--package", device.package, _ANY_PINS[device.family], "--seed", "1"]
     arguments += ["--freq", f"{mhz:g}", "--timing-allow-fail", "--json", f"{place}/{_ALONE}"]
     arguments += ["--report", f"{place}/{report}", "-q", "-l", f"{place}/nextpnr.log"]
+    if device.family is Family.ECP5:
+        arguments += ["--textcfg", f"{place}/{CONFIG}"]
     run(program, arguments, build, f"{place}/nextpnr.out")
     try:
         told = json.loads((build / place / report).read_text())

@@ -1,5 +1,6 @@
 """A reloadable accelerator has room for any weights of its types, and is the same design for all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,16 @@ import pytest
 from amaranth.back import rtlil
 from rich.console import Console
 
-from codegen.accelerator import Accelerator, Taps, array_shape
+from codegen.accelerator import Accelerator, Taps, array_shape, rom_files, rom_widths
 from codegen.budget import Budget
 from codegen.build import build, streams
-from codegen.ir import DorefaWeights, IntegerNetwork, UserError
+from codegen.ir import DorefaWeights, IntegerNetwork, Requantise, UserError
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.plan_file import PLAN_FILE, plan_text, read_bounds
 from codegen.planner import make_plan
 from codegen.report import Steps
+from codegen.requantise import ScaleForm, ThresholdForm
 from codegen.stages import Bounds, MatrixVectorStage, fuse
 from hw.streams import accumulator
 from sim.amaranth_bench import AmaranthBench
@@ -44,6 +46,32 @@ def test_the_design_does_not_depend_on_the_weights(seed: int) -> None:
     assert design(planned(network)) == design(planned(other))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_nor_on_the_scales(seed: int) -> None:
+    """Other scales, for each channel where they were for the layer: other ROM files, the same design."""
+    network = random_chain(seed)
+    other = rescaled(network, seed)
+    assert design(planned(network)) == design(planned(other))
+    differ = [
+        rom_files(one) != rom_files(two) or one.form is None
+        for one, two in zip(planned(network).layers, planned(other).layers, strict=True)
+        if isinstance(one.stage, MatrixVectorStage)
+    ]
+    assert all(differ)
+
+
+def rescaled(network: IntegerNetwork, seed: int) -> IntegerNetwork:
+    random, nodes = np.random.default_rng(seed), []
+    for node in network.nodes:
+        if isinstance(node.op, Requantise):
+            shape = network.types[node.name].shape[-1:]
+            alpha = np.maximum(1, node.op.alpha * random.integers(2, 9, shape) // 4)
+            beta = node.op.beta + random.integers(-999, 999, shape)
+            node = replace(node, op=replace(node.op, alpha=alpha, beta=beta))
+        nodes.append(node)
+    return IntegerNetwork(network.name, network.input, tuple(nodes))
+
+
 def test_without_it_the_design_depends_on_the_weights() -> None:
     network = tiny()
     assert design(planned(network, Bounds.REAL)) != design(
@@ -69,15 +97,31 @@ def test_every_value_is_equal_at_the_ends_of_the_types(seed: int, extreme: str) 
     assert design(filled) == design(plan)
     images = np.full((2, *network.input.shape), network.input.high)
     images[1] = np.random.default_rng(seed).integers(0, network.input.high + 1, images[1].shape)
+    assert_equal(network, filled, images)
+
+
+def assert_equal(network: IntegerNetwork, plan: Plan, images: np.ndarray) -> None:
+    """Every value of every layer, of two images, in Amaranth's simulator."""
     values = {"input": images} | network.trace(images)
-    prediction = filled.predict(2)
-    bench = AmaranthBench(Accelerator(filled, inline=True, taps=Taps.ALL))
+    prediction = plan.predict(2)
+    bench = AmaranthBench(Accelerator(plan, inline=True, taps=Taps.ALL))
     outputs = prediction.outputs or prediction.layers[-1].beats
-    record = bench.run({"i": filled.input.pack(images)}, {"o": len(outputs)})
-    for stream in streams(filled):
+    record = bench.run({"i": plan.input.pack(images)}, {"o": len(outputs)})
+    for stream in streams(plan):
         if stream.node is not None:
             got = stream.format.unpack(record[stream.name].codes, (2, *(stream.shape or (1,))))
             assert np.array_equal(got, values[stream.node].reshape(got.shape)), stream.name
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_loaded_numbers_of_both_forms_give_the_codes(per_channel: bool) -> None:
+    """Thresholds of 3 bits, a scale of 8; the numbers of several channels a beat, the last beat not full."""
+    chain = Chain(4, (3, 4, 2), 4).conv("a", 5, (1, 1), bits=4).requantise("p", 3, per_channel=per_channel)
+    network = chain.conv("b", 3, (2, 2), bits=3).requantise("q", 8, per_channel=per_channel).network()
+    plan = planned(network, lanes=60)
+    assert [type(layer.form) for layer in plan.layers] == [ThresholdForm, ScaleForm]
+    assert [layer.form and layer.form.channels for layer in plan.layers] == [5, 3]
+    assert_equal(network, plan, np.random.default_rng(0).integers(0, 16, (2, 3, 4, 2)))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -148,3 +192,26 @@ def test_what_a_plan_says_of_weights_is_checked(tmp_path: Path) -> None:
     path.write_text(text.replace("any-weights = true", "any-weights = 1"))
     with pytest.raises(UserError, match=r"plan\.toml': any-weights must be true or false, not 1$"):
         read_bounds(path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_widths_of_rom_files_are_those_of_the_files(seed: int) -> None:
+    for layer in planned(random_chain(seed)).layers:
+        files = rom_files(layer)
+        assert files.keys() == rom_widths(layer).keys()
+        for name, (width, depth) in rom_widths(layer).items():
+            lines = files[name].decode().splitlines()
+            assert len(lines) == depth and {len(line) for line in lines} == {-(-width // 4)}
+            assert max(int(line, 16) for line in lines) < 1 << width
+
+
+def test_a_scale_that_is_too_steep_to_be_loaded_is_refused_by_name() -> None:
+    network = Chain(0, (4, 4, 2), 8).conv("conv", 3, bits=8).requantise("q", 8).network()
+    steep = Requantise(np.array(1 << 20), np.array(0), 8, 0, 8)
+    nodes = tuple(replace(node, op=steep) if node.name == "q" else node for node in network.nodes)
+    message = (
+        r"^layer 'conv', channel 0: to be loaded, codes must rise from lowest to highest over 1/512 of "
+        r"-1170450\.\.1170450 or more, and this scale is steeper$"
+    )
+    with pytest.raises(UserError, match=message):
+        planned(IntegerNetwork("steep", network.input, nodes))

@@ -54,11 +54,11 @@ def test_one_more_flipped_bit_is_seen(folder: Path, tmp_path: Path) -> None:
         "import sys, sim.cli as cli\n"
         "write = cli.write_contents\n"
         "def broken(*given):\n"
-        "    loaded = write(*given)\n"
+        "    plan, loaded = write(*given)\n"
         "    path = loaded / 'rom' / 'conv.pe0.lane0.hex'\n"
         "    first, rest = path.read_text().split('\\n', 1)\n"
         "    path.write_text(f'{int(first, 16) ^ 1:0{len(first)}x}\\n' + rest)\n"
-        "    return loaded\n"
+        "    return plan, loaded\n"
         "cli.write_contents = broken\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
