@@ -159,7 +159,8 @@ class ScaleRoom:
 
     ``shift`` is 2b + 2 for accumulators within +-2^b. The ends of the open interval of good slopes are
     fractions with denominators below 2^(b + 1), so it is wider than 2^-shift: a multiplier is always found.
-    It has ``multiplier_bits``: enough for codes that go from lowest to highest over 1/512 of 2^b or more.
+    It has ``multiplier_bits``: enough for codes that rise from lowest to highest over 2^(b - 16) or more, far
+    below the spread of any useful layer's sums.
     """
 
     shift: int
@@ -169,7 +170,7 @@ class ScaleRoom:
     @classmethod
     def over(cls, low: int, high: int) -> "ScaleRoom":
         reach = signed_bits(low, high) - 1
-        return cls(2 * reach + 2, reach + 19, 2 * reach + 21)
+        return cls(2 * reach + 2, reach + 26, 2 * reach + 28)
 
     @property
     def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -193,8 +194,8 @@ def loadable_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> "S
         for channel, number in enumerate(numbers):
             if not least <= number <= most:
                 raise RequantiseError(
-                    f"channel {channel}: to be loaded, codes must rise from lowest to highest over 1/512 of "
-                    f"{first}..{last} or more, and this scale is steeper"
+                    f"channel {channel}: to be loaded, codes must rise from lowest to highest over 1/65,536 "
+                    f"of {first}..{last} or more, and this scale is steeper"
                 )
     return form
 

@@ -105,11 +105,10 @@ def reload(build: Path, source: Source, out: Path) -> None:
         )
     plan, loaded = write_contents(build, source)
     design = rtlil.convert(Accelerator(plan, taps=Taps.SCORES), name=TOP, emit_src=False)
-    for device in routed:
-        if design != (build / CARRIER / device.name / _DESIGN).read_text():
-            raise UserError(
-                f"'{source.name}' must have the layers, sizes and widths of the network that '{build}' was "
-                "routed for; route it for itself with python -m codegen bitstream"
-            )
+    if design != (build / CARRIER / routed[0].name / _DESIGN).read_text():
+        raise UserError(
+            f"'{source.name}' must have the layers, sizes and widths of the network that '{build}' was "
+            "routed for; route it for itself with python -m codegen bitstream"
+        )
     write_atomically(out, load(routed[0], build, loaded, "reloaded").read_bytes())
     shutil.rmtree(loaded)

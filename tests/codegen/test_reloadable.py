@@ -210,7 +210,7 @@ def test_a_scale_that_is_too_steep_to_be_loaded_is_refused_by_name() -> None:
     steep = Requantise(np.array(1 << 20), np.array(0), 8, 0, 8)
     nodes = tuple(replace(node, op=steep) if node.name == "q" else node for node in network.nodes)
     message = (
-        r"^layer 'conv', channel 0: to be loaded, codes must rise from lowest to highest over 1/512 of "
+        r"^layer 'conv', channel 0: to be loaded, codes must rise from lowest to highest over 1/65,536 of "
         r"-1170450\.\.1170450 or more, and this scale is steeper$"
     )
     with pytest.raises(UserError, match=message):

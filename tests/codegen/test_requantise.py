@@ -144,8 +144,8 @@ def test_a_form_to_be_loaded_is_proven_and_fits_or_is_refused(op: Requantise, en
         form = loadable_form(op, *ends)
     except RequantiseError:
         assert op.bits > 4
-        # In units of a code, more than all levels within 1/512 of the range.
-        assert Fraction(int(op.alpha), op.divisor) * max(abs(ends[0]), abs(ends[1])) > 2**15
+        # In units of a code, more than all levels within 1/65,536 of the range.
+        assert Fraction(int(op.alpha), op.divisor) * max(abs(ends[0]), abs(ends[1])) > 2**22
         return
     prove(op, form, *ends)
     if isinstance(form, ScaleForm):
