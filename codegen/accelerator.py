@@ -1,28 +1,33 @@
 """Lowering: from the plan to Amaranth components, one engine a layer, joined in a chain."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 
-import numpy as np
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
-from codegen.ir import DorefaWeights
 from hw.layers import MatrixVectorLayer, PoolLayer, Requantise
 from hw.matrix_vector import ArrayShape
 from hw.reduce import Argmax
-from hw.requantise import ScaleRequantise, ThresholdRequantise
+from hw.requantise import (
+    Loadable,
+    Parameters,
+    ScaleRequantise,
+    ThresholdRequantise,
+    scale_parameters,
+    threshold_parameters,
+)
 from hw.streams import tap
 
 from .plan import Form, LayerPlan, Plan
-from .requantise import ScaleForm
-from .stages import MatrixVectorStage
+from .requantise import ScaleForm, ScaleRoom
+from .stages import Bounds, MatrixVectorStage
 from .weights import rom_lanes, rom_text, rom_words, weight_steps
 
-__all__ = ["Accelerator", "Taps", "rom_files", "tapped"]
+__all__ = ["Accelerator", "Taps", "rom_files", "rom_widths", "tapped"]
 
 Engine = MatrixVectorLayer | PoolLayer | Argmax
 
@@ -97,7 +102,7 @@ def engine(layer: LayerPlan, *, inline: bool) -> MatrixVectorLayer | PoolLayer:
     if not isinstance(stage, MatrixVectorStage):
         return PoolLayer(timing.window, stage.source.bits, timing.fifo_depth)
     array = array_shape(layer)
-    requantise = None if layer.form is None else _requantise(layer.form, array, timing.lanes)
+    requantise = _requantise(layer, array, inline=inline)
     rows = weight_steps(stage.weights.codes, timing.window, layer.fold.pe)
     parts: list[tuple[int, Sequence[int] | str]] = []
     for pe, start, end in _rom_parts(layer):
@@ -116,10 +121,33 @@ def rom_files(layer: LayerPlan) -> dict[str, bytes]:
     if not isinstance(stage, MatrixVectorStage):
         return {}
     rows = weight_steps(stage.weights.codes, layer.timing.window, layer.fold.pe)
-    return {
+    files = {
         _rom_name(stage.name, pe, start): rom_text(rows[:, pe, start:end], stage.weights.bits)
         for pe, start, end in _rom_parts(layer)
     }
+    if layer.form is not None and stage.bounds is Bounds.TYPE:
+        parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
+        digits = -(-parameters.row.size // 4)
+        text = "".join(f"{word:0{digits}x}\n" for word in parameters.words)
+        files[_parameters_name(stage.name)] = text.encode()
+    return files
+
+
+def rom_widths(layer: LayerPlan) -> dict[str, tuple[int, int]]:
+    """Width in bits and rows of each ROM file of a layer, by its name."""
+    stage = layer.stage
+    if not isinstance(stage, MatrixVectorStage):
+        return {}
+    window, bits = layer.timing.window, stage.weights.bits
+    depth = window.groups * window.repeats * window.window_steps
+    widths = {
+        _rom_name(stage.name, pe, start): ((end - start) * bits, depth)
+        for pe, start, end in _rom_parts(layer)
+    }
+    if layer.form is not None and stage.bounds is Bounds.TYPE:
+        parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
+        widths[_parameters_name(stage.name)] = parameters.row.size, len(parameters.words)
+    return widths
 
 
 def _rom_parts(layer: LayerPlan) -> list[tuple[int, int, int]]:
@@ -133,21 +161,23 @@ def _rom_name(stage: str, pe: int, lane: int) -> str:
     return f"rom/{stage}.pe{pe}.lane{lane}.hex"
 
 
+def _parameters_name(stage: str) -> str:
+    return f"rom/{stage}.requantise.hex"
+
+
 def array_shape(layer: LayerPlan) -> ArrayShape:
-    """The widths of a matrix-vector unit, from interval arithmetic over the layer's real weights."""
+    """The widths of a matrix-vector unit, from interval arithmetic over the weights that its stage is bounded
+    by."""
     stage = layer.stage
     assert isinstance(stage, MatrixVectorStage)
-    high = stage.source.high
     low, top = stage.accumulators()
-    raw = _raw_sums(stage.weights) * high
-    total = int(np.prod(stage.weights.codes.shape[1:])) * high
     return ArrayShape(
         layer.fold.pe,
         layer.fold.simd,
         stage.weights.bits,
         stage.source.bits,
-        raw,
-        total,
+        stage.raw_high,
+        stage.total_high,
         int(low.min()),
         int(top.max()),
         layer.fold.pixels,
@@ -155,15 +185,30 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
     )
 
 
-def _raw_sums(weights: DorefaWeights) -> int:
-    """The largest sum of weight codes over the output channels."""
-    codes: NDArray[np.int64] = weights.codes.reshape(len(weights.codes), -1).astype(np.int64)
-    return int(codes.sum(axis=1).max())
-
-
-def _requantise(form: Form, array: ArrayShape, lanes: int) -> Requantise:
+def _requantise(layer: LayerPlan, array: ArrayShape, *, inline: bool) -> Requantise | None:
+    """What requantises the layer, with the numbers of the channels in a file if they can be loaded."""
+    form = layer.form
+    if form is None:
+        return None
+    loadable = _loadable(layer, array)
+    if loadable is not None and not inline:
+        loadable = replace(loadable, file=_parameters_name(layer.stage.name))
+    common = array.low, array.high, layer.timing.lanes, form.bits
     if isinstance(form, ScaleForm):
-        return ScaleRequantise(
-            array.low, array.high, lanes, form.bits, form.multiplier, form.offset, form.shift
-        )
-    return ThresholdRequantise(array.low, array.high, lanes, form.bits, form.thresholds)
+        return ScaleRequantise(*common, form.multiplier, form.offset, form.shift, loadable)
+    return ThresholdRequantise(*common, form.thresholds, loadable)
+
+
+def _loadable(layer: LayerPlan, array: ArrayShape) -> Loadable | None:
+    """As much room as the numbers of any requantisation of the layer need, if it is reloadable."""
+    if not isinstance(layer.stage, MatrixVectorStage) or layer.stage.bounds is Bounds.REAL:
+        return None
+    if isinstance(layer.form, ScaleForm):
+        return Loadable(ScaleRoom.over(array.low, array.high).ends)
+    return Loadable(((array.low, array.high + 1),))
+
+
+def _parameters(form: Form, lanes: int, loadable: Loadable | None) -> Parameters:
+    if isinstance(form, ScaleForm):
+        return scale_parameters(lanes, form.multiplier, form.offset, loadable)
+    return threshold_parameters(lanes, form.thresholds, loadable)

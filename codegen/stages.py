@@ -6,6 +6,7 @@ to look at the same stream, rows by columns by channels, and disappears.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 
@@ -23,9 +24,17 @@ from codegen.ir import (
     UserError,
 )
 
-__all__ = ["ArgmaxStage", "FeatureMap", "MatrixVectorStage", "PoolStage", "Stage", "fuse"]
+__all__ = ["ArgmaxStage", "Bounds", "FeatureMap", "MatrixVectorStage", "PoolStage", "Stage", "fuse"]
 
 Pair = tuple[int, int]
+Range = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Bounds(Enum):
+    """Whose sums an engine has room for."""
+
+    REAL = "the network's own weights"
+    TYPE = "any weights of as many bits"
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,14 @@ class Stage:
 @dataclass(frozen=True)
 class MatrixVectorStage(Stage):
     """A convolution, or a linear layer as a convolution whose kernel covers the map. ``weights``: (out, ky,
-    kx, in / groups)."""
+    kx, in / groups). ``bounds``: whose sums it must hold."""
 
     weights: DorefaWeights
     stride: Pair
     padding: Pair
     groups: int
     requantise: Requantise | None
+    bounds: Bounds = Bounds.REAL
 
     @property
     def kernel(self) -> Pair:
@@ -78,11 +88,28 @@ class MatrixVectorStage(Stage):
     def macs(self) -> int:
         return self.result.rows * self.result.columns * self.weights.codes.size
 
-    def accumulators(
-        self,
-    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        """Lowest and highest accumulator of each output channel, int64 (out,)."""
-        return self.weights.channel_range(self.source.low, self.source.high)
+    @property
+    def total_high(self) -> int:
+        """The largest sum of the codes that an output channel reads, sum(x)."""
+        return self.weights.codes[0].size * self.source.high
+
+    @property
+    def raw_high(self) -> int:
+        """The largest sum of weight codes times codes, sum(r x), over the output channels."""
+        if self.bounds is Bounds.TYPE:
+            return ((1 << self.weights.bits) - 1) * self.total_high
+        codes = self.weights.codes.reshape(self.channels, -1).astype(np.int64)
+        return int(codes.sum(axis=1).max()) * self.source.high
+
+    def accumulators(self) -> tuple[Range, Range]:
+        """Lowest and highest accumulator of each output channel, int64 (out,).
+
+        Of any weights, the extremes are those with all codes 0 and all codes 2^W - 1: +-(2^W - 1) sum(x).
+        """
+        if self.bounds is Bounds.REAL:
+            return self.weights.channel_range(self.source.low, self.source.high)
+        reach = np.full(self.channels, ((1 << self.weights.bits) - 1) * self.total_high, np.int64)
+        return -reach, reach
 
 
 @dataclass(frozen=True)
@@ -99,8 +126,8 @@ class ArgmaxStage(Stage):
     """The class: the index of the largest of the last map's channels."""
 
 
-def fuse(network: IntegerNetwork) -> tuple[Stage, ...]:
-    """The stages of a network, in order.
+def fuse(network: IntegerNetwork, bounds: Bounds = Bounds.REAL) -> tuple[Stage, ...]:
+    """The stages of a network, in order, with room for the sums of ``bounds``.
 
     Raises ``UserError`` naming the node for an operation that has no engine, or a graph that is not a chain.
     """
@@ -116,7 +143,7 @@ def fuse(network: IntegerNetwork) -> tuple[Stage, ...]:
             stages[-1] = _with_requantise(stages[-1] if stages else None, node, result)
             here = stages[-1].result
         else:
-            stages.append(_stage(node, here, result))
+            stages.append(_bounded(_stage(node, here, result), bounds))
             here = stages[-1].result
     if not any(isinstance(stage, MatrixVectorStage) for stage in stages):
         kinds = ", ".join(node.op.kind for node in network.nodes)
@@ -192,6 +219,17 @@ def _stage(node: Node, source: FeatureMap, type: TensorType) -> Stage:
         f"node '{node.name}' must be one of conv, linear, max_pool, requantise, flatten, argmax to become "
         f"hardware, not '{op.kind}', which has no engine yet"
     )
+
+
+def _bounded(stage: Stage, bounds: Bounds) -> Stage:
+    """A stage with weights sends sums of ``bounds``, until a requantisation makes codes of them."""
+    if not isinstance(stage, MatrixVectorStage):
+        return stage
+    stage = replace(stage, bounds=bounds)
+    if bounds is Bounds.TYPE and stage.raw_high >= 1 << 61:
+        raise UserError(f"layer '{stage.name}': the sums of any weights must fit in 62 bits, and do not")
+    low, high = stage.accumulators()
+    return replace(stage, result=replace(stage.result, low=int(low.min()), high=int(high.max())))
 
 
 def _with_requantise(stage: Stage | None, node: Node, type: TensorType) -> Stage:

@@ -1,20 +1,41 @@
 """Requantisation: accumulators in, activation codes out, in the two exact forms of docs/numerics.md."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import ceil_div
 from .memory import SequenceRom
 from .pipeline import later, valids
 from .streams import OPERAND_BITS, accumulator, beat, free_running
 
-__all__ = ["ScaleRequantise", "ThresholdRequantise"]
+__all__ = [
+    "Loadable",
+    "Parameters",
+    "ScaleRequantise",
+    "ThresholdRequantise",
+    "scale_parameters",
+    "threshold_parameters",
+]
+
+Ends = tuple[int, int]
 
 FETCH = SequenceRom.latency
 """Cycles until a channel's numbers are there."""
+
+
+@dataclass(frozen=True)
+class Loadable:
+    """Numbers of the channels that may be replaced: they lie in a memory of their own, whatever they are.
+
+    ``ends``: the lowest and the highest that each kind of them can be. ``file``: the ROM file, or "" for
+    contents that stand in the design.
+    """
+
+    ends: tuple[Ends, ...]
+    file: str = ""
 
 
 def _ports(shape: Shape, lanes: int, bits: int) -> dict[str, wiring.Member]:
@@ -27,7 +48,7 @@ class ScaleRequantise(wiring.Component):
     ``multiplier`` and ``offset``: one number for the layer, or one for each channel; channels arrive
     ``lanes`` a beat, from 0 to the last and again. One beat a cycle. ``latency``: the channel's numbers,
     operands, products, the offset added, the upper product of an accumulator that is wider than a multiplier
-    added, clip.
+    added, clip. ``loadable``: ends of multiplier and offset.
     """
 
     latency = FETCH + 5
@@ -41,6 +62,7 @@ class ScaleRequantise(wiring.Component):
         multiplier: Sequence[int],
         offset: Sequence[int],
         shift: int,
+        loadable: Loadable | None = None,
     ):
         if len(multiplier) != len(offset) or min(multiplier) < 0:
             raise ValueError(
@@ -48,14 +70,14 @@ class ScaleRequantise(wiring.Component):
             )
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.multiplier, self.offset, self.shift = tuple(multiplier), tuple(offset), shift
+        self.parameters = scale_parameters(lanes, multiplier, offset, loadable)
         super().__init__(_ports(accumulator(low, high), lanes, bits))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        top, least, most = max(self.multiplier), min(-1, *self.offset), max(0, *self.offset)
-        columns = [(accumulator(0, top), self.multiplier), (accumulator(least, most), self.offset)]
+        (_, top), (least, most) = (ends for ends, _ in self.parameters.columns)
         shape = accumulator(min(0, self.low) * top + least, max(0, self.high) * top + most)
-        parameters = _parameters(m, self.i.valid, self.lanes, columns)
+        parameters = self.parameters.read(m, self.i.valid)
         valid = valids(m, self.i.valid, self.latency)
         operand, product, offsetting, adding, clipping = valid[FETCH:-1]
         m.d.comb += self.o.valid.eq(valid[-1])
@@ -76,23 +98,30 @@ class ThresholdRequantise(wiring.Component):
 
     ``thresholds``: one row for the layer, or one for each channel; channels arrive ``lanes`` a beat, from 0
     to the last and again. One beat a cycle. ``latency``: the channel's thresholds, compare, count.
+    ``loadable``: ends of any threshold.
     """
 
     latency = FETCH + 2
 
-    def __init__(self, low: int, high: int, lanes: int, bits: int, thresholds: Sequence[Sequence[int]]):
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        lanes: int,
+        bits: int,
+        thresholds: Sequence[Sequence[int]],
+        loadable: Loadable | None = None,
+    ):
         if any(len(row) != (1 << bits) - 1 or list(row) != sorted(row) for row in thresholds):
             raise ValueError(f"thresholds must be rows of {(1 << bits) - 1} in ascending order")
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.thresholds = tuple(tuple(row) for row in thresholds)
+        self.parameters = threshold_parameters(lanes, thresholds, loadable)
         super().__init__(_ports(accumulator(low, high), lanes, bits))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        flat = [t for row in self.thresholds for t in row]
-        shape = accumulator(min(flat), max(0, *flat))
-        columns = [(shape, column) for column in zip(*self.thresholds, strict=True)]
-        parameters = _parameters(m, self.i.valid, self.lanes, columns)
+        parameters = self.parameters.read(m, self.i.valid)
         valid = valids(m, self.i.valid, self.latency)
         m.d.comb += self.o.valid.eq(valid[-1])
         for k, row in enumerate(parameters):
@@ -120,22 +149,52 @@ def _limbs(value: Value) -> list[Value]:
     return [value[:_LIMB], upper.as_signed() if value.shape().signed else upper]
 
 
-def _parameters(
-    m: Module, step: Value, lanes: int, columns: Sequence[tuple[Shape, Sequence[int]]]
-) -> list[list[Value]]:
-    """For each lane the numbers of its channel, ``FETCH`` cycles after its beat: constants where the layer
-    has one set, else read in the order of the channels."""
-    channels = len(columns[0][1])
-    if channels == 1:
-        return [[Const(numbers[0], shape) for shape, numbers in columns]] * lanes
-    layout = data.StructLayout({f"column_{c}": shape for c, (shape, _) in enumerate(columns)})
-    row = data.ArrayLayout(layout, lanes)
-    padded = [list(numbers) + [numbers[-1]] * (-channels % lanes) for _, numbers in columns]
-    words = [_pack(row, padded, beat * lanes) for beat in range(ceil_div(channels, lanes))]
-    m.submodules.parameters = rom = SequenceRom(len(words), [(row.size, words)])
-    m.d.comb += rom.step.eq(step)
-    view = data.View(row, rom.data)
-    return [[view[k][f"column_{c}"] for c in range(len(columns))] for k in range(lanes)]
+class Parameters:
+    """The numbers of each channel, in columns of one kind with their lowest and highest: constants where the
+    layer has one set that is never replaced, else words of a memory, one a beat."""
+
+    def __init__(self, lanes: int, columns: Iterable[tuple[Ends, Sequence[int]]], loadable: Loadable | None):
+        self.lanes, self.columns, self.loadable = lanes, list(columns), loadable
+        fields = {f"column_{c}": accumulator(*ends) for c, (ends, _) in enumerate(self.columns)}
+        self.row = data.ArrayLayout(data.StructLayout(fields), lanes)
+
+    @property
+    def words(self) -> list[int]:
+        """The memory's contents; beyond the last channel its numbers once more."""
+        channels = len(self.columns[0][1])
+        padded = [list(numbers) + [numbers[-1]] * (-channels % self.lanes) for _, numbers in self.columns]
+        starts = range(0, channels, self.lanes)
+        return [_pack(self.row, padded, start) for start in starts]
+
+    def read(self, m: Module, step: Value) -> list[list[Value]]:
+        """For each lane the numbers of its channel, in the order of the channels, ``FETCH`` cycles after its
+        beat."""
+        if self.loadable is None and len(self.columns[0][1]) == 1:
+            return [[Const(numbers[0], accumulator(*ends)) for ends, numbers in self.columns]] * self.lanes
+        words = self.words
+        contents = words if self.loadable is None else self.loadable.file or words
+        m.submodules.parameters = rom = SequenceRom(len(words), [(self.row.size, contents)])
+        m.d.comb += rom.step.eq(step)
+        view = data.View(self.row, rom.data)
+        return [[view[k][f"column_{c}"] for c in range(len(self.columns))] for k in range(self.lanes)]
+
+
+def scale_parameters(
+    lanes: int, multiplier: Sequence[int], offset: Sequence[int], loadable: Loadable | None = None
+) -> Parameters:
+    """Those of ``ScaleRequantise``."""
+    own = (0, max(multiplier)), (min(-1, *offset), max(0, *offset))
+    ends = own if loadable is None else loadable.ends
+    return Parameters(lanes, zip(ends, (multiplier, offset), strict=True), loadable)
+
+
+def threshold_parameters(
+    lanes: int, thresholds: Sequence[Sequence[int]], loadable: Loadable | None = None
+) -> Parameters:
+    """Those of ``ThresholdRequantise``."""
+    flat = [t for row in thresholds for t in row]
+    ends = (min(flat), max(0, *flat)) if loadable is None else loadable.ends[0]
+    return Parameters(lanes, ((ends, column) for column in zip(*thresholds, strict=True)), loadable)
 
 
 def _pack(row: data.ArrayLayout, columns: Sequence[Sequence[int]], start: int) -> int:

@@ -4,16 +4,22 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from codegen.build import build
+from codegen.build import build, write_contents
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
+from codegen.faults import correct_of, flip
 from codegen.fpga.devices import DEVICES, find_device
-from codegen.ir import UserError
+from codegen.ir import IntegerNetwork, TestSet, UserError
+from codegen.networks import Source
+from codegen.plan import Plan
 from codegen.report import PAGE, Steps, read_report, write_report
 
 from .board import compile_board, talk
@@ -45,7 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="P",
         help="probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the stalls (default %(default)s)")
+    parser.add_argument(
+        "--flip",
+        type=float,
+        metavar="RATE",
+        help="flip each bit of the weight ROMs with this probability, as trial 0 of python -m codegen faults "
+        "does, and compare with the golden model of the flipped network; needs --reloadable",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the stalls and the flips (default %(default)s)"
+    )
     parser.add_argument(
         "--netlist",
         metavar="DEVICE",
@@ -85,6 +100,8 @@ def _probability(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.flip is not None:
+        return _run_flipped(options)
     if options.netlist is not None:
         return _run_netlist(options)
     if options.board:
@@ -156,9 +173,59 @@ def _run_board(options: argparse.Namespace) -> int:
     return outcome.status or int(outcome.latest != last)
 
 
-def _simulate(folder: Path, plan: Any, source: Any, images: Any, stall: Stall, waves: bool) -> Outcome:
+def _run_flipped(options: argparse.Namespace) -> int:
+    """The accelerator as it was built and compiled, with flipped bits in the ROM files that it reads."""
+    if not options.reloadable:
+        raise UserError(
+            "--flip needs --reloadable: sums of flipped weights may leave accumulators that are only as wide "
+            "as the network's own weights need"
+        )
+    if options.netlist is not None:
+        raise UserError("--flip changes the files that our Verilog reads; leave out --netlist")
+    console, source = Console(), build_source(options)
+    flipped = flip(source.network, options.flip, options.seed)
+    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
+    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
+    noisy = replace(source, network=flipped.network)
+    _, contents = write_contents(folder, noisy)
+    with steps.step("compile", "Verilator, then g++"):
+        bench(folder, waves=options.waves).compile()
+    stall = Stall(options.stall, options.seed)
+    with steps.step("simulate", f"{len(images)} images, {flipped.flips:,} flipped bits of {flipped.bits:,}"):
+        outcome = _simulate(folder, plan, noisy, images, stall, options.waves, contents)
+    _show_differences(console, outcome)
+    for name, network in (("as trained", source.network), ("flipped", flipped.network)):
+        _show_accuracy(console, name, network, source, images)
+    total, wrong = outcome.compared, bool(outcome.verdict.values or outcome.verdict.cycles)
+    console.print(
+        f"{len(images)} images, with {total:,} values in all layers: "
+        + ("NOT EQUAL" if wrong else "all equal to the golden model of the flipped network"),
+        highlight=False,
+        soft_wrap=True,
+    )
+    return int(wrong)
+
+
+def _show_accuracy(
+    console: Console, name: str, network: IntegerNetwork, source: Source, images: NDArray[np.uint8]
+) -> None:
+    if source.test_set is not None:
+        correct = correct_of(network, TestSet(images, source.test_set.labels[: len(images)]))
+        share = f"{100 * correct / len(images):.2f} %"
+        console.print(f"{name:<11}{correct} of {len(images)} right, {share}", highlight=False)
+
+
+def _simulate(
+    folder: Path,
+    plan: Plan,
+    source: Source,
+    images: NDArray[np.uint8],
+    stall: Stall,
+    waves: bool,
+    contents: Path | None = None,
+) -> Outcome:
     try:
-        return simulate(folder, plan, source, images, stall, waves=waves)
+        return simulate(folder, plan, source, images, stall, waves=waves, contents=contents)
     except (Stuck, ProtocolError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
@@ -181,15 +248,19 @@ def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
 
 
 def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None) -> None:
-    for difference in outcome.verdict.values:
-        console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
-    for difference in outcome.verdict.cycles:
-        console.print(f"[red]not on time[/red]  {difference}", highlight=False, soft_wrap=True)
+    _show_differences(console, outcome)
     console.print(_layers(told))
     console.print(_summary(told, outcome))
     console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if note is not None:
         console.print(note, highlight=False, soft_wrap=True)
+
+
+def _show_differences(console: Console, outcome: Outcome) -> None:
+    for difference in outcome.verdict.values:
+        console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
+    for difference in outcome.verdict.cycles:
+        console.print(f"[red]not on time[/red]  {difference}", highlight=False, soft_wrap=True)
 
 
 def _layers(told: dict[str, Any]) -> Table:

@@ -53,8 +53,11 @@ class Outcome:
         return sum(difference.count for difference in self.verdict.values)
 
 
-def bench(folder: Path, *, waves: bool = False) -> VerilatorBench:
-    """The bench around a built accelerator, as its manifest describes it."""
+def bench(folder: Path, *, waves: bool = False, contents: Path | None = None) -> VerilatorBench:
+    """The bench around a built accelerator, as its manifest describes it.
+
+    ``contents``: the folder where its ROM files lie instead.
+    """
     manifest = json.loads((folder / MANIFEST).read_text())
     ports = tuple(
         StreamPort(
@@ -62,14 +65,22 @@ def bench(folder: Path, *, waves: bool = False) -> VerilatorBench:
         )
         for row in manifest["streams"]
     )
-    return VerilatorBench(TOP, (folder / f"{TOP}.v", folder / ROM_FILE), ports, folder, waves)
+    return VerilatorBench(TOP, (folder / f"{TOP}.v", folder / ROM_FILE), ports, contents or folder, waves)
 
 
 def simulate(
-    folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], stall: Stall, *, waves: bool = False
+    folder: Path,
+    plan: Plan,
+    source: Source,
+    images: NDArray[np.uint8],
+    stall: Stall,
+    *,
+    waves: bool = False,
+    contents: Path | None = None,
 ) -> Outcome:
     """Runs images back to back and compares every layer's stream with the golden model, by equality.
 
+    ``contents``: the folder of the ROM files of ``source``, where they are not those of the build.
     Without stalls every beat of every stream must move in its predicted cycle too.
     """
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -80,7 +91,7 @@ def simulate(
         if row["node"] is not None
     ]
     prediction = plan.predict(len(images))
-    around = bench(folder, waves=waves)
+    around = bench(folder, waves=waves, contents=contents)
     expected = len(prediction.outputs or prediction.layers[-1].beats)
     claims = predicted_cycles(plan, prediction)
     record = around.run(

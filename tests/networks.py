@@ -1,5 +1,6 @@
 """Small seeded networks, calibrated so that their codes vary, for tests that need no training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -87,6 +88,19 @@ class Chain:
         op = self.nodes[-1].op
         assert isinstance(op, Conv | Linear)
         return op.weights
+
+
+def with_codes(network: IntegerNetwork, codes: Callable[[DorefaWeights], np.ndarray | int]) -> IntegerNetwork:
+    """The same network with other weight codes in every layer: a number stands for all of a layer's."""
+    nodes, types = [], network.types
+    for node in network.nodes:
+        if isinstance(node.op, Conv | Linear):
+            old, source = node.op.weights, types[node.inputs[0]]
+            new = DorefaWeights(np.broadcast_to(codes(old), old.shape), old.bits)
+            width = new.accumulator_bits(source.low, source.high)
+            node = replace(node, op=replace(node.op, weights=new, accumulator_bits=width))
+        nodes.append(node)
+    return IntegerNetwork(network.name, network.input, tuple(nodes))
 
 
 def digits(seed: int = 0) -> IntegerNetwork:

@@ -5,10 +5,8 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
 from rich.table import Table
 
-from codegen.accelerator import Accelerator, Taps
 from codegen.ir import UserError
 from codegen.plan import Plan
 from codegen.report import Steps
@@ -17,6 +15,7 @@ from .devices import Device, Resources
 from .estimate import estimate
 from .netlist import Netlist
 from .placement import Placement, place_alone
+from .reload import CARRIER, TOP, carrier, design_text, filled, is_loadable, load
 from .synthesis import resources, synthesise
 
 __all__ = [
@@ -29,8 +28,6 @@ __all__ = [
     "section",
     "tables",
 ]
-
-TOP = "intandem"
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,9 @@ def netlist_of(plan: Plan, device: Device, build: Path) -> Netlist:
 
     Raises ``UserError`` if Yosys fails.
     """
-    text = rtlil.convert(Accelerator(plan, taps=Taps.SCORES), name=TOP, emit_src=False)
-    return synthesise(text, TOP, device, build, device.name)
+    if is_loadable(plan, device):
+        return filled(carrier(plan, device, build), device, build)
+    return synthesise(design_text(plan), TOP, device, build, device.name)
 
 
 def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps) -> Implementation:
@@ -64,12 +62,17 @@ def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps)
 
     Raises ``UserError`` if a tool fails.
     """
+    loadable = is_loadable(plan, device)
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
-        netlist = netlist_of(plan, device, build)
+        netlist = carrier(plan, device, build) if loadable else netlist_of(plan, device, build)
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(layer_of).items()}
     check_fits(plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
-        placement = place_alone(netlist, device, build, device.name, mhz)
+        folder = build / CARRIER if loadable else build
+        placement = place_alone(netlist, device, folder, device.name, mhz)
+    if loadable:
+        with steps.step("load", "the network's weights and scales into its block RAMs"):
+            load(device, build, build, "alone")
     return Implementation(device, parts, placement, placement.mhz)
 
 

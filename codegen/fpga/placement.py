@@ -15,7 +15,7 @@ from .tools import run
 __all__ = ["ROUTED", "Placement", "place_alone", "place_on_pins"]
 
 ROUTED = "routed.config"
-"""What was routed, as text."""
+"""What was routed, as text that can be packed."""
 
 _GLOBAL = "$glbnet$"
 _PLACED, _REPORT = "placed.json", "placement.json"
@@ -55,19 +55,18 @@ def place_on_pins(
     netlist: Netlist, device: Device, build: Path, place: str, constraints: str, clocks: Sequence[str]
 ) -> Placement:
     """Places and routes a netlist in the folder ``place`` of the folder ``build`` as the file ``constraints``
-    there says, into the file ``ROUTED``, which can be packed; says how fast the net of the names ``clocks``
-    can be.
+    there says; says how fast the net of the names ``clocks`` can be.
 
     Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
     """
     netlist.write(build / place / _PLACED)
-    pins, routed = _PINS[device.family], _ROUTED[device.family]
-    _run(device, build, place, [pins, f"{place}/{constraints}", routed, f"{place}/{ROUTED}"])
+    _run(device, build, place, [_PINS[device.family], f"{place}/{constraints}"])
     return _read(device, build / place, clocks)
 
 
 def _run(device: Device, build: Path, place: str, arguments: Sequence[str]) -> None:
     given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
+    given += [_ROUTED[device.family], f"{place}/{ROUTED}"]
     given += ["--seed", "1", "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
     run(
         f"nextpnr-{device.family.value}",

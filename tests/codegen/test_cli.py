@@ -117,7 +117,11 @@ def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: 
             "argument --mhz: must be a whole number from 1 up, not 'fast'",
         ),
         (["build", "tiny_w3a2", "--colour"], "unrecognized arguments: --colour"),
-        (["make"], "argument COMMAND: invalid choice: 'make' (choose from 'build', 'bitstream', 'host')"),
+        (
+            ["make"],
+            "argument COMMAND: invalid choice: 'make' (choose from 'build', 'bitstream', 'host', 'faults', "
+            "'reload')",
+        ),
         ([], "the following arguments are required: COMMAND"),
     ],
 )

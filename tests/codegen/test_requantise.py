@@ -15,7 +15,9 @@ from codegen.ir import Requantise, UserError
 from codegen.requantise import (
     RequantiseError,
     ScaleForm,
+    ScaleRoom,
     ThresholdForm,
+    loadable_form,
     prove,
     scale_form,
     threshold_form,
@@ -126,6 +128,29 @@ def test_thresholds_are_the_first_to_reach_each_level(op: Requantise) -> None:
 def test_scale_form_is_the_smallest(op: Requantise, ends: tuple[int, int]) -> None:
     form = scale_form(op, *ends)
     assert (form.shift, form.multiplier[0], form.offset[0]) == _smallest(op, *ends)
+
+
+@given(op=operations, ends=ranges)
+def test_a_scale_of_the_shift_that_is_loaded_is_always_found(op: Requantise, ends: tuple[int, int]) -> None:
+    """Law: A hardware form needs a proof."""
+    form = scale_form(op, *ends, ScaleRoom.over(*ends).shift)
+    assert form.shift == ScaleRoom.over(*ends).shift
+    prove(op, form, *ends)
+
+
+@given(op=operations, ends=ranges)
+def test_a_form_to_be_loaded_is_proven_and_fits_or_is_refused(op: Requantise, ends: tuple[int, int]) -> None:
+    try:
+        form = loadable_form(op, *ends)
+    except RequantiseError:
+        assert op.bits > 4
+        # In units of a code, more than all levels within 1/65,536 of the range.
+        assert Fraction(int(op.alpha), op.divisor) * max(abs(ends[0]), abs(ends[1])) > 2**22
+        return
+    prove(op, form, *ends)
+    if isinstance(form, ScaleForm):
+        (_, top), (least, most) = ScaleRoom.over(*ends).ends
+        assert max(form.multiplier) <= top and least <= min(form.offset) and max(form.offset) <= most
 
 
 WIDE = (-(1 << 27), (1 << 27) - 1)  # more than is tried one by one

@@ -199,12 +199,12 @@ def test_every_recipe_that_is_named_can_be_made(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(module, "_Maker", Maker)
     assert [untrained(name) for name in recipes()] == recipes()
-    assert len(set(asked)) == len(recipes()) == 128 and set(RECIPES) < set(recipes())
+    assert len(set(asked)) == len(recipes()) == 192 and set(RECIPES) < set(recipes())
 
 
 def test_a_definition_tells_recipes_and_packages_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     every = {definition(name) for name in recipes()}
-    assert len(every) == 128 and all(len(digest) == 64 for digest in every)
+    assert len(every) == 192 and all(len(digest) == 64 for digest in every)
     assert definition("alexnet_w8a8") in every
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0")
     assert definition("alexnet_w8a8") not in every
