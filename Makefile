@@ -27,7 +27,7 @@ BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
 BUNDLED = $(if $(wildcard model/recipes/$(1).toml),$(shell grep -l 'source = "digits"' model/recipes/$(1).toml))
 # cocotb reads variables of these names itself.
 unexport NET IMAGES LANES STALL WAVES DATA
-.PHONY: help sim sim-board test test-full lint bench results-digits results-cifar venv clean distclean
+.PHONY: help sim sim-board test test-full lint bench bench-hw results-digits results-cifar venv clean distclean
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"; echo
@@ -63,6 +63,11 @@ bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times
 	@$(foreach recipe,$(call BUNDLED,$(or $(BENCH),digits_w?a?)),\
 	    $(PY) -m model train $(basename $(notdir $(recipe))) &&) :
 	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
+
+bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside what others made of them (an hour)
+	@$(foreach name,$(or $(BENCH),digits_w?a? lenet_w4a4),$(foreach recipe,$(call BUNDLED,$(name)),\
+	    $(PY) -m model train $(basename $(notdir $(recipe))) &&)) :
+	@$(PY) -m codegen.fpga.benchmark $(BENCH)
 
 results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (half an hour)
 	@$(PY) -m model results digits --write docs/results.md
