@@ -16,7 +16,7 @@ from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
 from .faults import correct_of, study, weighted
 from .faults_report import Study, study_table, write_study
-from .fpga.bitstream import bitstream
+from .fpga.bitstream import DEFAULT_MHZ, bitstream
 from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, Device, find_device
 from .fpga.implement import implement, section, tables
@@ -205,7 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_build_arguments(placing)
     placing.add_argument(
-        "--mhz", type=_count, default=150, help="the clock to place and route for (default %(default)s)"
+        "--mhz",
+        type=_count,
+        default=DEFAULT_MHZ,
+        help="the clock to place and route for (default %(default)s)",
     )
     placing.add_argument("--board", metavar="NAME", help=f"the board to make a file for: {', '.join(BOARDS)}")
     placing.set_defaults(run=_bitstream)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,11 @@ from .serial_bench import FOLDER
 from .verilator import verilate
 from .verilator_bench import CACHE, FLAGS, OPTIONS
 
-__all__ = ["DIVISOR", "Talk", "compile_board", "talk"]
+__all__ = ["TOP", "Model", "Talk", "board_model", "compile_board", "talk"]
 
-DIVISOR = 25
-"""Cycles of the link's clock for a bit: those of a board with 25 MHz."""
+TOP = "board"
 
-_TOP = "board"
+_DIVISOR = 25
 _PINS = ("clk", "rst", "link_clk", "link_rst", "rx", "tx", "latest")
 _START_SECONDS = 120
 _END_SECONDS = 60
@@ -37,19 +36,35 @@ _ANSWER_SECONDS, _NOISY_SECONDS = 60, 3
 """What the host waits for an answer: with noise some get lost, and it would rather ask again."""
 
 
-def compile_board(plan: Plan, folder: Path) -> Path:
-    """The compiled model of a board that carries the accelerator built in ``folder``: all but pins and clock
-    generator. Made only if this very one is not there."""
-    text = verilog_text(System(plan, DIVISOR), _TOP)
-    rom = (folder / ROM_FILE).read_text()
-    digest = hashlib.sha256(repr([text, rom, OPTIONS, FLAGS]).encode()).hexdigest()
-    directory = CACHE / f"{_TOP}-{digest[:16]}"
-    if not (directory / _TOP).exists():
+@dataclass(frozen=True)
+class Model:
+    """A compiled board, in ``directory``, with so many cycles of the link's clock for a bit."""
+
+    directory: Path
+    divisor: int
+
+
+def board_model(plan: Plan, folder: Path) -> Model:
+    """A board that carries the accelerator built in ``folder``: all but pins and clock generator."""
+    text = verilog_text(System(plan, _DIVISOR), TOP)
+    return Model(compile_board({"board.v": text, ROM_FILE: (folder / ROM_FILE).read_text()}), _DIVISOR)
+
+
+def compile_board(
+    texts: Mapping[str, str], models: Sequence[Path] = (), flags: Sequence[str] = FLAGS
+) -> Path:
+    """The folder of the compiled module ``board`` of some Verilog, with ``models`` of the cells in it; made
+    only if this very one is not there. It has the ports of ``System`` and a clock and a reset for each of its
+    domains."""
+    digest = hashlib.sha256(repr([texts, [path.read_bytes() for path in models], OPTIONS, flags]).encode())
+    directory = CACHE / f"{TOP}-{digest.hexdigest()[:16]}"
+    if not (directory / TOP).exists():
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "board.v").write_text(text)
-        (directory / "visible.vlt").write_text(visible_signals(_TOP, _PINS))
-        sources = [directory / "visible.vlt", directory / "board.v", folder / ROM_FILE]
-        verilate(sources, _TOP, directory, options=OPTIONS, flags=FLAGS)
+        for name, text in {**texts, "visible.vlt": visible_signals(TOP, _PINS)}.items():
+            (directory / name).write_text(text)
+        sources = [directory / "visible.vlt", *models, *(directory / name for name in texts)]
+        options = [*OPTIONS, *(f"-I{path.parent}" for path in models), "-DNO_ICE40_DEFAULT_ASSIGNMENTS"]
+        verilate(sources, TOP, directory, options=options, flags=flags)
     return directory
 
 
@@ -62,20 +77,22 @@ class Talk:
     latest: int
 
 
-def talk(plan: Plan, folder: Path, host: Sequence[str], noise: float = 0.0) -> Talk:
-    """Runs the host program with arguments ``host`` against the simulated board.
+def talk(model: Model, plan: Plan, folder: Path, host: Sequence[str], noise: float = 0.0) -> Talk:
+    """Runs the host program with arguments ``host`` against a simulated board, with the ROM files in
+    ``folder``.
 
     ``noise``: the probability that a byte on the line comes with a bit turned round, either way.
     Raises ``UserError`` if the simulation does not start, or ends before the host program does.
     """
-    directory = compile_board(plan, folder)
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     for stale in place.iterdir():
         stale.unlink()
     quiet = 100_000 + 2 * 27 * plan.predict(1).first_image_latency
-    (place / "orders.json").write_text(json.dumps({"divisor": DIVISOR, "noise": noise, "quiet_ns": quiet}))
-    simulation = threading.Thread(target=_simulate, args=(directory, folder), daemon=True)
+    (place / "orders.json").write_text(
+        json.dumps({"divisor": model.divisor, "noise": noise, "quiet_ns": quiet})
+    )
+    simulation = threading.Thread(target=_simulate, args=(model.directory, folder), daemon=True)
     simulation.start()
     try:
         port = _port(place, simulation)
@@ -98,7 +115,7 @@ def _simulate(directory: Path, folder: Path) -> None:
     with suppress(SystemExit):
         get_runner("verilator").test(
             "sim.serial_bench",
-            _TOP,
+            TOP,
             hdl_toplevel_lang="verilog",
             build_dir=directory,
             test_dir=folder,

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from rich.table import Table
 from codegen.build import build, write_contents
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.faults import correct_of, flip
+from codegen.fpga.bitstream import DEFAULT_MHZ, bitstream, bitstream_file
+from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.ir import IntegerNetwork, TestSet, UserError
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.report import PAGE, Steps, read_report, write_report
 
-from .board import compile_board, talk
+from .board import Model, board_model, talk
 from .netlist import simulate_netlist
 from .ports import Stall
 from .run import Outcome, bench, forget_simulation, simulate, update_report
+from .unpacked import check_unpacks, unpacked_model
 from .verilator_bench import ProtocolError
 from .watchdog import Stuck
 
@@ -73,6 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "simulated serial port",
     )
     parser.add_argument(
+        "--bitstream",
+        metavar="BOARD",
+        help="the same with the packed file for a board with an iCE40, unpacked to what its bits make of the "
+        "device (icebox_vlog, of the system's package fpga-icestorm, must be on PATH)",
+    )
+    parser.add_argument(
         "--noise",
         type=_probability,
         default=0.0,
@@ -104,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
         return _run_flipped(options)
     if options.netlist is not None:
         return _run_netlist(options)
-    if options.board:
+    if options.board or options.bitstream is not None:
         return _run_board(options)
     console = Console()
     source = build_source(options)
@@ -155,14 +165,21 @@ def _run_netlist(options: argparse.Namespace) -> int:
 def _run_board(options: argparse.Namespace) -> int:
     """The real host program, a simulated board, and a serial line between them."""
     if options.stall or options.waves:
-        raise UserError("--board has a serial line and no streams; leave out --stall and --waves")
+        raise UserError("a board has a serial line and no streams; leave out --stall and --waves")
+    board = None if options.bitstream is None else find_board(options.bitstream)
     console, source = Console(), build_source(options)
-    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
-    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
-    with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
-        compile_board(plan, folder)
+    room = None if board is None else board.room(prod(source.network.input.shape))
+    name = source.name if board is None else f"{source.name}-{board.name}"
+    images, folder, steps = source.images(options.images), build_folder(options, name), Steps(console)
+    budget = build_budget(options, source.network.macs, room)
+    plan = build(source, folder, budget, steps, force=options.force)
+    if board is None:
+        with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
+            model = board_model(plan, folder)
+    else:
+        model = _unpacked(board, plan, folder, steps)
     shown = [str(options.network or options.name), "--images", str(len(images))]
-    outcome = talk(plan, folder, shown, options.noise)
+    outcome = talk(model, plan, folder, shown, options.noise)
     last = int(source.network.run(images[-1:]).ravel()[0])
     console.print(
         f"the LEDs show class {outcome.latest}"
@@ -171,6 +188,16 @@ def _run_board(options: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     return outcome.status or int(outcome.latest != last)
+
+
+def _unpacked(board: Board, plan: Plan, folder: Path, steps: Steps) -> Model:
+    """What the bits of the file for a board make of it; the file is made first if it is not there."""
+    check_unpacks(board)
+    file = bitstream_file(plan, board, folder)
+    if not file.exists():
+        bitstream(plan, board, folder, DEFAULT_MHZ, steps)
+    with steps.step("unpack", f"{file}: icepack, icebox_vlog, Verilator, g++"):
+        return unpacked_model(file, board, folder)
 
 
 def _run_flipped(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from codegen.networks import find_network
 from codegen.plan import Plan
 from codegen.report import Steps, read_report, write_report
 
+from .bitstream import DEFAULT_MHZ
 from .devices import Device, Resources, find_device
 from .implement import implement, section
 
@@ -26,7 +27,6 @@ __all__ = ["Row", "main", "measure"]
 PLACE = Path("build/bench-hw")
 PEERS = Path(__file__).with_name("peers.toml")
 DEVICE = "ecp5-85k"
-MHZ = 150
 EVERY: tuple[tuple[str, int], ...] = (
     ("mlp_w4a4", 19),
     ("mlp_w4a4", 37),
@@ -77,7 +77,7 @@ def measure(name: str, lanes: int, device: Device, steps: Steps) -> Row:
     told = read_report(folder)
     if told["fpga"] is None or told["fpga"]["device"] != device.name:
         placing = Steps(steps.console)
-        done = implement(plan, device, folder, MHZ, placing)
+        done = implement(plan, device, folder, DEFAULT_MHZ, placing)
         told |= {"fpga": section(plan, done, placing)}
         write_report(folder, told)
     return _row(name, plan, told["fpga"])

@@ -19,7 +19,10 @@ from .synthesis import resources, synthesise
 from .system import System
 from .tools import run
 
-__all__ = ["bitstream", "with_dividers"]
+__all__ = ["DEFAULT_MHZ", "bitstream", "bitstream_file", "with_dividers"]
+
+DEFAULT_MHZ = 150
+"""The clock that is placed and routed for unless another is asked for."""
 
 _TOP = "board"
 _CONSTRAINTS = {Family.ECP5: "board.lpf", Family.ICE40: "board.pcf"}
@@ -47,7 +50,7 @@ def bitstream(plan: Plan, board: Board, build: Path, mhz: float, steps: Steps) -
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
         placement, clock = _place(board, netlist, build)
     with steps.step("pack", "the file to load"):
-        file = _pack(board, build, plan.network)
+        file = _pack(plan, board, build)
     return Implementation(room, parts, placement, clock.mhz, file)
 
 
@@ -102,11 +105,17 @@ def with_dividers(routed: str, clock: Setting) -> str:
     return routed
 
 
-def _pack(board: Board, build: Path, network: str) -> Path:
+def bitstream_file(plan: Plan, board: Board, build: Path) -> Path:
+    """Where the file lies that a board loads, in the folder ``build``."""
+    _, ending = _PACKERS[board.device.family]
+    return build / f"{plan.network}-{board.name}.{ending}"
+
+
+def _pack(plan: Plan, board: Board, build: Path) -> Path:
     """Packs what was routed; the file appears whole or not at all."""
     packer, ending = _PACKERS[board.device.family]
     routed, packed = f"{board.name}/{ROUTED}", f"{board.name}/packed.{ending}"
     run(packer, [*board.pack, routed, packed], build, f"{board.name}/{packer}.log")
-    file = build / f"{network}-{board.name}.{ending}"
+    file = bitstream_file(plan, board, build)
     os.replace(build / packed, file)
     return file

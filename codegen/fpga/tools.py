@@ -49,6 +49,8 @@ def _command(program: str) -> list[str]:
     native = shutil.which(program)
     if native is not None:
         return [native]
+    if program not in _PACKAGES:
+        raise UserError(f"{program} must be on PATH; on Debian: apt install fpga-icestorm")
     package, function = _PACKAGES[program]
     if importlib.util.find_spec(package) is None:
         wheel = package.replace("_", "-")

@@ -11,7 +11,7 @@ from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.planner import make_plan
 from codegen.report import Steps
-from sim.board import talk
+from sim.board import board_model, talk
 from tests.commands import ROOT, command
 from tests.networks import Chain
 
@@ -54,12 +54,13 @@ def test_a_board_that_carries_another_network_is_found_out(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     source = find_network("small")
     plan = make_plan(source, Budget(default_lanes(source.network.macs)), Steps(Console(quiet=True)))
-    assert talk(plan, Path("build/small"), ["other", "--images", "3"]).status == 1
+    model = board_model(plan, Path("build/small"))
+    assert talk(model, plan, Path("build/small"), ["other", "--images", "3"]).status == 1
 
 
 def test_words_for_what_a_board_has_not(folder: Path) -> None:
     done = command(folder, "sim", "small", "--board", "--stall", "0.2")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --board has a serial line and no streams; leave out --stall and --waves\n",
+        "error: a board has a serial line and no streams; leave out --stall and --waves\n",
     )
