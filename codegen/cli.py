@@ -153,8 +153,11 @@ def build_source(arguments: argparse.Namespace) -> Source:
     return find_network(str(arguments.network))
 
 
-def build_budget(arguments: argparse.Namespace, macs: int, device: Device | None = None) -> Budget:
-    """The budget that the arguments give, on a ``device`` that is more than a budget, if one is given.
+def build_budget(
+    arguments: argparse.Namespace, macs: int, device: Device | None = None, lanes: int | None = None
+) -> Budget:
+    """The budget that the arguments give. ``device``: where the network is to be put, if that is no budget
+    alone, with at most ``lanes`` unless the arguments say otherwise.
 
     Raises ``UserError`` for arguments that contradict each other.
     """
@@ -169,8 +172,10 @@ def build_budget(arguments: argparse.Namespace, macs: int, device: Device | None
     elif device is None and arguments.device is not None:
         device = find_device(arguments.device)
     clock = None if arguments.clock is None else arguments.clock * 1_000_000
-    chosen = told or arguments.plan is not None or device is not None
-    lanes = arguments.lanes if chosen else default_lanes(macs)
+    if told or arguments.plan is not None:
+        lanes = arguments.lanes
+    elif device is None:
+        lanes = default_lanes(macs)
     interval = None if clock is None else clock // arguments.fps
     bounds = Bounds.TYPE if arguments.reloadable else Bounds.REAL
     return Budget(lanes, interval, arguments.memory, arguments.plan, clock, device, bounds)
@@ -327,7 +332,8 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     source = build_source(arguments)
     room = board.room(prod(source.network.input.shape)) if board else find_device(arguments.device)
     folder = build_folder(arguments, f"{source.name}-{room.name}")
-    budget = build_budget(arguments, source.network.macs, room)
+    macs = source.network.macs
+    budget = build_budget(arguments, macs, room, default_lanes(macs) if board else None)
     plan = build(source, folder, budget, steps, force=arguments.force)
     placing = Steps(steps.console)
     if board is None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from codegen.budget import default_lanes
 from codegen.build import build, write_contents
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.faults import correct_of, flip
@@ -171,7 +172,8 @@ def _run_board(options: argparse.Namespace) -> int:
     room = None if board is None else board.room(prod(source.network.input.shape))
     name = source.name if board is None else f"{source.name}-{board.name}"
     images, folder, steps = source.images(options.images), build_folder(options, name), Steps(console)
-    budget = build_budget(options, source.network.macs, room)
+    macs = source.network.macs
+    budget = build_budget(options, macs, room, default_lanes(macs))
     plan = build(source, folder, budget, steps, force=options.force)
     if board is None:
         with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
