@@ -4,7 +4,8 @@ import argparse
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +25,38 @@ from .implement import implement, section
 
 __all__ = ["Row", "main", "measure"]
 
+_AREA = ("luts", "ffs", "memories", "multipliers")
+
 PLACE = Path("build/bench-hw")
 PEERS = Path(__file__).with_name("peers.toml")
 DEVICE = "ecp5-85k"
-EVERY: tuple[tuple[str, int], ...] = (
-    ("mlp_w4a4", 19),
-    ("mlp_w4a4", 37),
-    ("mlp_w4a4", 74),
-    ("digits_w8a8", 38),
-    ("digits_w8a8", 80),
-    ("digits_w4a4", 38),
-    ("digits_w4a4", 80),
-    ("digits_w4a4", 118),
-    ("digits_w2a2", 80),
-    ("digits_w2a2", 348),
-    ("digits_w1a1", 80),
-    ("digits_w1a1", 348),
-    ("lenet_w4a4", 64),
-    ("lenet_w4a4", 256),
+EVERY: tuple[tuple[str, int], ...] = tuple(
+    (name, lanes)
+    for name, budgets in (
+        ("mlp_w4a4", (19, 37, 74, 148, 296)),
+        ("digits_w8a8", (38, 80, 130)),
+        ("digits_w4a4", (38, 80, 130)),
+        ("digits_w2a2", (80, 348)),
+        ("digits_w1a1", (80, 348)),
+        ("lenet_w8a8", (64, 128)),
+        ("lenet_w4a4", (64, 256)),
+        ("lenet_w2a2", (64, 256)),
+        ("lenet_w1a1", (64, 256)),
+    )
+    for lanes in budgets
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A network, or what a peer made of its task, on the device: ``mhz`` as nextpnr estimates it."""
+    """A network on the device, or what a peer made of its task. ``mhz``: as nextpnr estimates it. Of a peer
+    area and clock may be unknown, and it has no ``lanes``."""
 
     name: str
-    lanes: int
     cycles: float
-    used: Resources
+    used: Resources | None
     mhz: float
+    lanes: int | None = None
 
     @property
     def rate(self) -> float:
@@ -63,17 +66,17 @@ class Row:
     @property
     def density(self) -> float:
         """Images a second for each 1,000 LUT4."""
-        return 1000 * self.rate / self.used.luts
+        return 1000 * self.rate / self.used.luts if self.used is not None else nan
 
 
 def measure(name: str, lanes: int, device: Device, steps: Steps) -> Row:
-    """Builds, places and routes a network alone; one that has been, of the same code, is only read.
+    """What ``bitstream NAME --device DEVICE --lanes LANES`` makes; read if the same code has made it already.
 
     Raises ``UserError`` if a tool fails or the network does not fit.
     """
     source, folder = find_network(name), PLACE / f"{name}-{lanes}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    plan = build(source, folder, Budget(lanes), steps)
+    plan = build(source, folder, Budget(lanes, device=device), steps)
     told = read_report(folder)
     if told["fpga"] is None or told["fpga"]["device"] != device.name:
         placing = Steps(steps.console)
@@ -85,23 +88,18 @@ def measure(name: str, lanes: int, device: Device, steps: Steps) -> Row:
 
 def _row(name: str, plan: Plan, told: dict[str, Any]) -> Row:
     used = Resources(**told["placed"])
-    return Row(name, plan.lanes, plan.cycles_per_image, used, told["clock_mhz"])
+    return Row(name, plan.cycles_per_image, used, told["clock_mhz"], plan.lanes)
 
 
 def peers(task: str) -> list[Row]:
     """What others made of a task."""
     told = tomllib.loads(PEERS.read_text())["peer"]
-    return [
-        Row(
-            one["name"],
-            0,
-            one["cycles"],
-            Resources(*(one[key] for key in ("luts", "ffs", "memories", "multipliers"))),
-            one["mhz"],
-        )
-        for one in told
-        if one["task"] == task
-    ]
+    return [_peer(one) for one in told if one["task"] == task]
+
+
+def _peer(told: dict[str, Any]) -> Row:
+    used = Resources(*(told[key] for key in _AREA)) if "luts" in told else None
+    return Row(told["name"], told["cycles"], used, told.get("mhz", nan))
 
 
 def tables(rows: Sequence[Row], device: Device) -> Iterator[Table]:
@@ -120,10 +118,14 @@ def tables(rows: Sequence[Row], device: Device) -> Iterator[Table]:
 
 
 def _cells(row: Row) -> Iterator[str]:
-    used = row.used
-    yield from (row.name, str(row.lanes or "-"), f"{row.cycles:,.0f}", f"{used.luts:,}", f"{used.ffs:,}")
-    yield from (f"{used.memories:,}", f"{used.multipliers:,}", f"{row.mhz:.1f}")
-    yield from (f"{row.rate:,.0f}", f"{row.density:,.0f}")
+    yield from (row.name, _number(row.lanes), _number(row.cycles))
+    yield from map(_number, astuple(row.used) if row.used is not None else [None] * len(_AREA))
+    yield "-" if isnan(row.mhz) else f"{row.mhz:.1f}"
+    yield from (_number(row.rate), _number(row.density))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or isnan(value) else f"{value:,.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
