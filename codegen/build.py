@@ -29,7 +29,7 @@ from .planner import make_plan
 from .report import PAGE, Steps, read_report, report, write_report
 from .verilog import ROM_FILE, ROM_SOURCE, verilog_text
 
-__all__ = ["MANIFEST", "Stream", "build", "streams", "write_contents"]
+__all__ = ["Stream", "build", "read_manifest", "streams", "write_contents"]
 
 MANIFEST = "manifest.json"
 TOP = "accelerator"
@@ -76,6 +76,17 @@ def build(source: Source, out: Path, budget: Budget, steps: Steps, *, force: boo
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return plan
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a build. Raises ``UserError`` for a folder that holds none."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        if manifest["format"] == _FORMAT:
+            return manifest
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"'{folder}' must hold a build, as python -m codegen build and bitstream make one")
 
 
 def write_contents(folder: Path, source: Source) -> tuple[Plan, Path]:
@@ -227,18 +238,18 @@ def _is_current(out: Path, fingerprint: str) -> bool:
     try:
         read_report(out)
         (out / PAGE).stat()
-        manifest = json.loads((out / MANIFEST).read_text())
+        manifest = read_manifest(out)
         files = {name: _sha256(out / name) for name in manifest["files"]}
         whole = manifest.pop("sha256") == _digest(manifest) and manifest["files"] == files
         return bool(whole and manifest["fingerprint"] == fingerprint)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def _is_build(out: Path) -> bool:
     try:
-        return bool(json.loads((out / MANIFEST).read_text())["format"] == _FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_manifest(out))
+    except UserError:
         return False
 
 

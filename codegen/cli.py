@@ -1,6 +1,7 @@
 """The command line: `python -m codegen`."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from math import prod
@@ -16,11 +17,12 @@ from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .build import build
 from .faults import correct_of, study, weighted
 from .faults_report import Study, study_table, write_study
-from .fpga.bitstream import DEFAULT_MHZ, bitstream
 from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, Device, find_device
-from .fpga.implement import implement, section, tables
+from .fpga.implement import DEFAULT_MHZ, implement, section, tables
+from .fpga.on_board import OnBoard
 from .fpga.reload import reload
+from .fpga.target import Alone
 from .host.cli import add_host_arguments, host
 from .networks import Source, find_network
 from .report import PAGE, Steps, read_report, write_report
@@ -270,7 +272,7 @@ def _add_reload(commands: Any) -> None:
         description="Put the weights and scales of another network with the same layers, sizes and widths, "
         "trained longer or on other images, into a design that was routed with bitstream --reloadable on an "
         "ECP5. Only the contents of its block RAMs are replaced; nothing is synthesised, placed or routed.",
-        epilog="Example: python -m codegen reload build/digits_w4a4-ecp5-85k runs/retrained",
+        epilog="Example: python -m codegen reload build/digits_w4a4-ulx3s runs/retrained",
     )
     loading.add_argument("build", type=Path, help="the folder of the routed design")
     add_network_arguments(loading)
@@ -287,8 +289,10 @@ def _reload(arguments: argparse.Namespace) -> int:
     source, console = build_source(arguments), Console()
     out = arguments.out or arguments.build / "reloaded.bit"
     with Steps(console).step("reload", "contents of the block RAMs"):
-        reload(arguments.build, source, out)
+        target = reload(arguments.build, source, out)
     console.print(f"{out}: {source.name} in the design of {arguments.build}", highlight=False, soft_wrap=True)
+    if target.has_pins:
+        _print_load(console, target.name, out)
     return 0
 
 
@@ -325,8 +329,6 @@ def _bitstream(arguments: argparse.Namespace) -> int:
             f"--board or --device must say what to put the network on: --board {'|'.join(BOARDS)} for a file "
             f"to load, --device {'|'.join(DEVICES)} for area and clock alone"
         )
-    if arguments.board is not None and arguments.reloadable:
-        raise UserError("--reloadable must go with --device: what is routed for a board stays as it is")
     board = None if arguments.board is None else find_board(arguments.board)
     console, steps = Console(), Steps(Console(stderr=True))
     source = build_source(arguments)
@@ -336,20 +338,23 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     budget = build_budget(arguments, macs, room, default_lanes(macs) if board else None)
     plan = build(source, folder, budget, steps, force=arguments.force)
     placing = Steps(steps.console)
-    if board is None:
-        done = implement(plan, room, folder, arguments.mhz, placing)
-    else:
-        done = bitstream(plan, board, folder, arguments.mhz, placing)
-    write_report(folder, read_report(folder) | {"fpga": section(plan, done, placing)})
-    for table in tables(plan, done):
+    target = Alone(plan, room) if board is None else OnBoard(plan, board)
+    done = implement(target, folder, arguments.mhz, placing)
+    write_report(folder, read_report(folder) | {"fpga": section(done, placing)})
+    for table in tables(done):
         console.print(table)
     console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if board is not None and done.file is not None:
-        load = board.load.format(file=done.file)
-        console.print(f"file: {done.file}\nload it: {load}", highlight=False, soft_wrap=True)
+        console.print(f"file: {done.file}", highlight=False, soft_wrap=True)
+        _print_load(console, board.name, done.file)
     if source.note is not None:
         console.print(source.note, highlight=False, soft_wrap=True)
     return 0
+
+
+def _print_load(console: Console, board: str, file: Path) -> None:
+    command = BOARDS[board].load.format(file=shlex.quote(str(file)))
+    console.print(f"load it: {command}", highlight=False, soft_wrap=True)
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -18,9 +18,10 @@ from codegen.budget import default_lanes
 from codegen.build import build, write_contents
 from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.faults import correct_of, flip
-from codegen.fpga.bitstream import DEFAULT_MHZ, bitstream, bitstream_file
 from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
+from codegen.fpga.implement import DEFAULT_MHZ, implement
+from codegen.fpga.on_board import OnBoard
 from codegen.ir import IntegerNetwork, TestSet, UserError
 from codegen.networks import Source
 from codegen.plan import Plan
@@ -195,9 +196,10 @@ def _run_board(options: argparse.Namespace) -> int:
 def _unpacked(board: Board, plan: Plan, folder: Path, steps: Steps) -> Model:
     """What the bits of the file for a board make of it; the file is made first if it is not there."""
     check_unpacks(board)
-    file = bitstream_file(plan, board, folder)
+    target = OnBoard(plan, board)
+    file = target.file(folder)
     if not file.exists():
-        bitstream(plan, board, folder, DEFAULT_MHZ, steps)
+        implement(target, folder, DEFAULT_MHZ, steps)
     with steps.step("unpack", f"{file}: icepack, icebox_vlog, Verilator, g++"):
         return unpacked_model(file, board, folder)
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from codegen.accelerator import Taps
 from codegen.build import streams
 from codegen.fpga.devices import Device, Family
-from codegen.fpga.implement import TOP, netlist_of
+from codegen.fpga.implement import netlist_of
 from codegen.fpga.synthesis import NETLIST
+from codegen.fpga.target import Alone
 from codegen.fpga.tools import CELL_MODELS, run
 from codegen.networks import Source
 from codegen.plan import Plan
@@ -43,7 +44,8 @@ def simulate_netlist(
 ) -> NetlistOutcome:
     """Runs images back to back through the netlist of a built accelerator, and compares every output, scores
     and class, with the golden model, by equality, and its cycle with the prediction."""
-    netlist_of(plan, device, folder)
+    target = Alone(plan, device)
+    netlist_of(target, folder)
     (folder / device.name / "verilog.ys").write_text(
         f"read_json {device.name}/{NETLIST}\nwrite_verilog -noattr {device.name}/netlist.v\n"
     )
@@ -53,7 +55,7 @@ def simulate_netlist(
     models = _MODELS[device.family]
     sources = (*models, folder / device.name / "netlist.v")
     bench = VerilatorBench(
-        TOP, sources, ports, folder / device.name, flags=("-O0",), includes=(models[-1].parent,)
+        target.top, sources, ports, folder / device.name, flags=("-O0",), includes=(models[-1].parent,)
     )
     values = {"input": images.astype(np.int64)} | source.network.trace(images)
     expectations = [

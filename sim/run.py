@@ -1,6 +1,5 @@
 """A build in the simulator: every image, every stream, every beat."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.beats import BeatFormat
-from codegen.build import MANIFEST, TOP
+from codegen.build import TOP, read_manifest
 from codegen.cycles import Prediction, steady_interval
 from codegen.networks import Source
 from codegen.plan import Plan
@@ -58,7 +57,7 @@ def bench(folder: Path, *, waves: bool = False, contents: Path | None = None) ->
 
     ``contents``: the folder where its ROM files lie instead.
     """
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = read_manifest(folder)
     ports = tuple(
         StreamPort(
             row["name"], Direction(row["direction"]), BeatFormat(row["lanes"], row["bits"], row["signed"])
@@ -83,7 +82,7 @@ def simulate(
     ``contents``: the folder of the ROM files of ``source``, where they are not those of the build.
     Without stalls every beat of every stream must move in its predicted cycle too.
     """
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = read_manifest(folder)
     values: dict[str, NDArray[np.int64]] = {"input": images.astype(np.int64)} | source.network.trace(images)
     expectations = [
         Expectation(row["name"], row["layer"], values[row["node"]].reshape(len(images), *row["shape"]))

@@ -19,9 +19,9 @@ from codegen.networks import find_network
 from codegen.plan import Plan
 from codegen.report import Steps, read_report, write_report
 
-from .bitstream import DEFAULT_MHZ
 from .devices import Device, Resources, find_device
-from .implement import implement, section
+from .implement import DEFAULT_MHZ, implement, section
+from .target import Alone
 
 __all__ = ["Row", "main", "measure"]
 
@@ -80,8 +80,8 @@ def measure(name: str, lanes: int, device: Device, steps: Steps) -> Row:
     told = read_report(folder)
     if told["fpga"] is None or told["fpga"]["device"] != device.name:
         placing = Steps(steps.console)
-        done = implement(plan, device, folder, DEFAULT_MHZ, placing)
-        told |= {"fpga": section(plan, done, placing)}
+        done = implement(Alone(plan, device), folder, DEFAULT_MHZ, placing)
+        told |= {"fpga": section(done, placing)}
         write_report(folder, told)
     return _row(name, plan, told["fpga"])
 

@@ -1,4 +1,4 @@
-"""A network on a device, without a board: area and clock of the accelerator alone."""
+"""Synthesis, place and route of a network for what it is put on, and what they reach."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass
@@ -8,34 +8,28 @@ from typing import Any
 from rich.table import Table
 
 from codegen.ir import UserError
-from codegen.plan import Plan
 from codegen.report import Steps
 
 from .devices import Device, Resources
 from .estimate import estimate
 from .netlist import Netlist
-from .placement import Placement, place_alone
-from .reload import CARRIER, TOP, carrier, design_text, filled, is_loadable, load
-from .synthesis import resources, synthesise
+from .placement import ROUTED, Placement
+from .reload import CARRIER, carrier, filled, is_loadable, load
+from .synthesis import resources
+from .target import Target
 
-__all__ = [
-    "TOP",
-    "Implementation",
-    "check_fits",
-    "implement",
-    "layer_of",
-    "netlist_of",
-    "section",
-    "tables",
-]
+__all__ = ["DEFAULT_MHZ", "Implementation", "check_fits", "implement", "netlist_of", "section", "tables"]
+
+DEFAULT_MHZ = 150
+"""The clock that is placed and routed for unless another is asked for."""
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """A placed accelerator: ``layers`` is what the netlist has for each layer, by name. ``mhz``: the clock
-    that it runs at, and ``file`` what a board loads, if it is for one."""
+    """A placed design: ``layers`` is what the netlist has for each layer, by name. ``mhz``: the clock that it
+    runs at, and ``file``: its bitstream, if it has one."""
 
-    device: Device
+    target: Target
     layers: dict[str, Resources]
     placement: Placement
     mhz: float
@@ -47,39 +41,36 @@ class Implementation:
         return sum(self.layers.values(), Resources())
 
 
-def netlist_of(plan: Plan, device: Device, build: Path) -> Netlist:
-    """The netlist of the accelerator in the folder ``build``, its class and its scores for outputs.
+def netlist_of(target: Target, build: Path) -> Netlist:
+    """The netlist of the network that was built in the folder ``build``. Raises ``UserError`` if Yosys
+    fails."""
+    if is_loadable(target):
+        return filled(carrier(target, build), target, build)
+    return target.synthesise(build)
 
-    Raises ``UserError`` if Yosys fails.
+
+def implement(target: Target, build: Path, mhz: float, steps: Steps) -> Implementation:
+    """Synthesis, place and route of the network that was built in the folder ``build``, for a clock of
+    ``mhz`` or as near as it gets.
+
+    Raises ``UserError`` if a tool fails or the device is too small.
     """
-    if is_loadable(plan, device):
-        return filled(carrier(plan, device, build), device, build)
-    return synthesise(design_text(plan), TOP, device, build, device.name)
-
-
-def implement(plan: Plan, device: Device, build: Path, mhz: float, steps: Steps) -> Implementation:
-    """Synthesis, place and route of the accelerator in the folder ``build`` for a clock of ``mhz``.
-
-    Raises ``UserError`` if a tool fails.
-    """
-    loadable = is_loadable(plan, device)
+    loadable, device = is_loadable(target), target.device
+    place = build / CARRIER if loadable else build
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
-        netlist = carrier(plan, device, build) if loadable else netlist_of(plan, device, build)
-    parts = {part: resources(netlist, cells) for part, cells in netlist.parts(layer_of).items()}
-    check_fits(plan.network, device, sum(parts.values(), Resources()))
+        netlist = carrier(target, build) if loadable else target.synthesise(build)
+    parts = {part: resources(netlist, cells) for part, cells in netlist.parts(target.layer_of).items()}
+    check_fits(target.plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
-        folder = build / CARRIER if loadable else build
-        placement = place_alone(netlist, device, folder, device.name, mhz)
+        placement, clock = target.place(netlist, place, mhz)
+    file = None
     if loadable:
         with steps.step("load", "the network's weights and scales into its block RAMs"):
-            load(device, build, build, "alone")
-    return Implementation(device, parts, placement, placement.mhz)
-
-
-def layer_of(cell: str) -> str:
-    """The layer of the accelerator that a cell of this name belongs to: what it begins with."""
-    layer, dot, _ = cell.partition(".")
-    return layer if dot else "between"
+            file = load(target, build, build, target.file(build))
+    elif target.has_pins:
+        with steps.step("pack", "the file to load"):
+            file = target.pack(ROUTED, build, target.file(build))
+    return Implementation(target, parts, placement, clock, file)
 
 
 def check_fits(network: str, device: Device, needed: Resources) -> None:
@@ -102,38 +93,39 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
         )
 
 
-def section(plan: Plan, done: Implementation, steps: Steps) -> dict[str, Any]:
+def section(done: Implementation, steps: Steps) -> dict[str, Any]:
     """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
     return {
-        "device": done.device.name,
+        "device": done.target.device.name,
         "layers": {name: asdict(amount) for name, amount in done.layers.items()},
         "total": asdict(done.total),
         "placed": asdict(done.placement.used),
-        "available": asdict(done.device.has),
+        "available": asdict(done.target.device.has),
         "clock_mhz": round(done.mhz, 3),
-        "images_per_second": round(done.mhz * 1e6 / plan.cycles_per_image, 3),
+        "images_per_second": round(done.mhz * 1e6 / done.target.plan.cycles_per_image, 3),
         "steps": steps.rows,
     }
 
 
-def tables(plan: Plan, done: Implementation) -> Iterator[Table]:
+def tables(done: Implementation) -> Iterator[Table]:
     """What was reached, for a person to read."""
-    table = Table(title=f"{plan.network} on {done.device.name}", title_justify="left")
+    plan, device = done.target.plan, done.target.device
+    table = Table(title=f"{plan.network} on {device.name}", title_justify="left")
     for title in ("", "LUT4", "FF", "block RAM", "multipliers"):
         table.add_column(title, justify="right" if title else "left")
     names = [layer.stage.name for layer in plan.layers]
     for name in [*names, *sorted(set(done.layers) - set(names))]:
         table.add_row(name, *_numbers(done.layers.get(name, Resources())))
     table.add_row("netlist", *_numbers(done.total), style="bold")
-    expected = sum(estimate(plan, done.device.family).values(), done.device.beside)
+    expected = sum(estimate(plan, device.family).values(), device.beside)
     table.add_row("estimate", *_numbers(expected))
     table.add_row("its error", *_errors(expected, done.total))
     table.add_row("placed", *_numbers(done.placement.used), style="bold")
-    table.add_row(f"of {done.device.name}", *_numbers(done.device.has))
+    table.add_row(f"of {device.name}", *_numbers(device.has))
     yield table
     rates = Table(show_header=False)
     rate = done.mhz * 1e6 / plan.cycles_per_image
-    runs = f"{done.mhz:.1f} MHz, " if done.file is not None else ""
+    runs = f"{done.mhz:.1f} MHz, " if done.target.has_pins else ""
     rates.add_row("clock", f"{runs}{done.placement.mhz:.1f} MHz at most, as nextpnr estimates it")
     rates.add_row(
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"

@@ -9,10 +9,9 @@ from codegen.ir import UserError
 
 from .devices import Device, Family, Resources
 from .netlist import Netlist
-from .pins import register_pins
 from .tools import run
 
-__all__ = ["ROUTED", "Placement", "place_alone", "place_on_pins"]
+__all__ = ["ROUTED", "Placement", "place_and_route"]
 
 ROUTED = "routed.config"
 """What was routed, as text that can be packed."""
@@ -25,9 +24,7 @@ _CELLS = {
     Family.ICE40: ("ICESTORM_LC", "ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_DSP"),
 }
 
-_PINS = {Family.ECP5: "--lpf", Family.ICE40: "--pcf"}
 _ROUTED = {Family.ECP5: "--textcfg", Family.ICE40: "--asc"}
-_ANY_PINS = {Family.ECP5: "--lpf-allow-unconstrained", Family.ICE40: "--pcf-allow-unconstrained"}
 
 
 @dataclass(frozen=True)
@@ -39,32 +36,20 @@ class Placement:
     used: Resources
 
 
-def place_alone(netlist: Netlist, device: Device, build: Path, place: str, mhz: float) -> Placement:
-    """Places and routes a netlist on its own, registers between it and the pins, for a clock of ``mhz`` or as
-    near as it gets; the files lie in the folder ``place`` of the folder ``build``.
-
-    Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
-    """
-    register_pins(netlist, device.family)
-    netlist.write(build / place / _PLACED)
-    _run(device, build, place, [_ANY_PINS[device.family], "--freq", f"{mhz:g}"])
-    return _read(device, build / place)
-
-
-def place_on_pins(
-    netlist: Netlist, device: Device, build: Path, place: str, constraints: str, clocks: Sequence[str]
+def place_and_route(
+    netlist: Netlist,
+    device: Device,
+    build: Path,
+    place: str,
+    arguments: Sequence[str],
+    clocks: Sequence[str] = (),
 ) -> Placement:
-    """Places and routes a netlist in the folder ``place`` of the folder ``build`` as the file ``constraints``
-    there says; says how fast the net of the names ``clocks`` can be.
+    """Places and routes a netlist in the folder ``place`` of the folder ``build``, nextpnr told ``arguments``
+    about pins and clocks; says how fast the net of the names ``clocks`` can be, or the slowest clock.
 
     Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
     """
     netlist.write(build / place / _PLACED)
-    _run(device, build, place, [_PINS[device.family], f"{place}/{constraints}"])
-    return _read(device, build / place, clocks)
-
-
-def _run(device: Device, build: Path, place: str, arguments: Sequence[str]) -> None:
     given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
     given += [_ROUTED[device.family], f"{place}/{ROUTED}"]
     given += ["--seed", "1", "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
@@ -74,10 +59,10 @@ def _run(device: Device, build: Path, place: str, arguments: Sequence[str]) -> N
         build,
         f"{place}/nextpnr.out",
     )
+    return _read(device, build / place, clocks)
 
 
-def _read(device: Device, folder: Path, names: Sequence[str] = ()) -> Placement:
-    """What a report says of the clock whose net has one of these names, or of the slowest."""
+def _read(device: Device, folder: Path, names: Sequence[str]) -> Placement:
     try:
         told = json.loads((folder / _REPORT).read_text())
         clocks = {net.removeprefix(_GLOBAL): float(one["achieved"]) for net, one in told["fmax"].items()}

@@ -6,67 +6,55 @@ networks of one shape. The network's own contents are put in as any other's are.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil
 
-from codegen.accelerator import Accelerator, Taps, rom_widths
-from codegen.build import write_contents
+from codegen.accelerator import rom_widths
+from codegen.build import read_manifest, write_contents
 from codegen.ir import UserError, write_atomically
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 
+from .boards import BOARDS
 from .contents import check_layout, fill_config, fill_netlist, rom_contents
-from .devices import DEVICES, Device, Family
+from .devices import DEVICES, Family
 from .netlist import Netlist
+from .on_board import OnBoard
 from .placement import ROUTED
-from .synthesis import NETLIST, synthesise
-from .tools import run
+from .synthesis import DESIGN, NETLIST
+from .target import Alone, Target
 
-__all__ = [
-    "CARRIER",
-    "TOP",
-    "carrier",
-    "design_text",
-    "filled",
-    "is_loadable",
-    "load",
-    "random_files",
-    "reload",
-]
+__all__ = ["CARRIER", "carrier", "filled", "is_loadable", "load", "random_files", "reload"]
 
-TOP = "intandem"
 CARRIER = "carrier"
 """The folder, in that of a build, of what was synthesised and routed with random contents."""
 
-_DESIGN = "design.il"
+_LOADED = "loaded.config"
 
 
-def is_loadable(plan: Plan, device: Device) -> bool:
-    """Whether the contents of the plan's memories can be replaced on the device."""
-    return plan.is_reloadable and device.family is Family.ECP5
+def is_loadable(target: Target) -> bool:
+    """Whether the contents of the memories can be replaced where it is put."""
+    return target.plan.is_reloadable and target.device.family is Family.ECP5
 
 
-def carrier(plan: Plan, device: Device, build: Path) -> Netlist:
-    """The netlist of a reloadable accelerator with random contents, of which it is proven where they lie.
+def carrier(target: Target, build: Path) -> Netlist:
+    """The netlist of a reloadable design with random contents, of which it is proven where they lie.
 
     Raises ``UserError`` if Yosys fails, or if it has made logic of a memory.
     """
     folder = build / CARRIER
     (folder / "rom").mkdir(parents=True, exist_ok=True)
     (folder / ROM_FILE).write_text(ROM_SOURCE)
-    for name, text in random_files(plan, seed=0).items():
+    for name, text in random_files(target.plan, seed=0).items():
         (folder / name).write_text(text)
-    netlist = synthesise(design_text(plan), TOP, device, folder, device.name)
-    check_layout(netlist, rom_contents(folder / device.name / _DESIGN, TOP, folder))
+    netlist = target.synthesise(folder)
+    layers = {layer.stage.name for layer in target.plan.layers}
+    contents = rom_contents(folder / target.name / DESIGN, target.top, folder)
+    check_layout(netlist, contents, lambda cell: target.layer_of(cell) in layers)
     return netlist
-
-
-def design_text(plan: Plan) -> str:
-    """The accelerator in RTLIL, as it is synthesised alone."""
-    return rtlil.convert(Accelerator(plan, taps=Taps.SCORES), name=TOP, emit_src=False)
 
 
 def random_files(plan: Plan, seed: int) -> dict[str, str]:
@@ -83,46 +71,51 @@ def random_files(plan: Plan, seed: int) -> dict[str, str]:
     return files
 
 
-def filled(netlist: Netlist, device: Device, build: Path) -> Netlist:
+def filled(netlist: Netlist, target: Target, build: Path) -> Netlist:
     """The carrier with the contents of the build's own ROM files, also written as its netlist."""
-    fill_netlist(netlist, rom_contents(build / CARRIER / device.name / _DESIGN, TOP, build))
-    (build / device.name).mkdir(exist_ok=True)
-    netlist.write(build / device.name / NETLIST)
+    fill_netlist(netlist, rom_contents(build / CARRIER / target.name / DESIGN, target.top, build))
+    (build / target.name).mkdir(exist_ok=True)
+    netlist.write(build / target.name / NETLIST)
     return netlist
 
 
-def load(device: Device, build: Path, roms: Path, name: str) -> Path:
-    """Puts the ROM files in ``roms`` into the routed carrier of a build; the bitstream, ``name``.bit.
+def load(target: Target, build: Path, roms: Path, file: Path) -> Path:
+    """Puts the ROM files in ``roms`` into the routed carrier of a build: the bitstream ``file``.
 
     Raises ``UserError`` if a tool fails.
     """
-    design, place = build / CARRIER / device.name / _DESIGN, build / device.name
+    carried, place = build / CARRIER / target.name, build / target.name
     place.mkdir(exist_ok=True)
-    config = (build / CARRIER / device.name / ROUTED).read_text()
-    before, after = (rom_contents(design, TOP, folder) for folder in (build / CARRIER, roms))
-    (place / f"{name}.config").write_text(fill_config(config, before, after))
-    arguments = [f"{device.name}/{name}.config", f"{device.name}/{name}.bit"]
-    run("ecppack", arguments, build, f"{device.name}/ecppack.out")
-    return place / f"{name}.bit"
+    before, after = (rom_contents(carried / DESIGN, target.top, one) for one in (build / CARRIER, roms))
+    (place / _LOADED).write_text(fill_config((carried / ROUTED).read_text(), before, after))
+    return target.pack(_LOADED, build, file)
 
 
-def reload(build: Path, source: Source, out: Path) -> None:
+def reload(build: Path, source: Source, out: Path) -> Target:
     """Writes the bitstream ``out``: the routed design in the folder ``build`` with the weights and scales of
-    another network of the same shape.
+    another network of the same shape. Returns what it is for.
 
     Raises ``UserError`` if nothing loadable was routed there, or if the network needs another design.
     """
-    routed = [device for device in DEVICES.values() if (build / CARRIER / device.name / ROUTED).is_file()]
-    if not routed:
+    names = [name for name in (*BOARDS, *DEVICES) if (build / CARRIER / name / ROUTED).is_file()]
+    if not names:
         raise UserError(
             f"'{build}' must hold a routed design that can be loaded; make one with "
-            "python -m codegen bitstream NETWORK --reloadable --device ecp5-85k"
+            "python -m codegen bitstream NETWORK --reloadable --board ulx3s"
         )
     plan, loaded = write_contents(build, source)
-    if design_text(plan) != (build / CARRIER / routed[0].name / _DESIGN).read_text():
+    # A board says the name of the network that it was routed for.
+    target = _target(replace(plan, network=read_manifest(build)["network"]), names[0])
+    if target.design != (build / CARRIER / target.name / DESIGN).read_text():
         raise UserError(
             f"'{source.name}' must have the layers, sizes and widths of the network that '{build}' was "
             "routed for; route it for itself with python -m codegen bitstream"
         )
-    write_atomically(out, load(routed[0], build, loaded, "reloaded").read_bytes())
+    file = build / target.name / f"loaded.{target.ending}"
+    write_atomically(out, load(target, build, loaded, file).read_bytes())
     shutil.rmtree(loaded)
+    return target
+
+
+def _target(plan: Plan, name: str) -> Target:
+    return OnBoard(plan, BOARDS[name]) if name in BOARDS else Alone(plan, DEVICES[name])

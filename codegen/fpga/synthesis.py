@@ -15,8 +15,9 @@ from .devices import Device, Family, Resources
 from .netlist import Cell, Netlist
 from .tools import origin, run
 
-__all__ = ["NETLIST", "resources", "synthesise"]
+__all__ = ["DESIGN", "NETLIST", "resources", "synthesise"]
 
+DESIGN = "design.il"
 NETLIST = "netlist.json"
 
 _STAMP = "synthesis.json"
@@ -31,7 +32,7 @@ _COMMANDS = {
 # In the banks of a line buffer no word that counts is read while it is written (hw.banks), so no logic is
 # needed that keeps the earlier one.
 _SCRIPT = """\
-read_rtlil {place}/design.il
+read_rtlil {place}/{design}
 read_verilog -defer {rom}
 hierarchy -top {top}
 rename -hide w:*\\[*
@@ -50,10 +51,12 @@ def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> 
     folder = build / place
     folder.mkdir(exist_ok=True)
     command = _COMMANDS[device.family]
-    script = _SCRIPT.format(place=place, rom=ROM_FILE, top=top, command=command, netlist=NETLIST)
+    script = _SCRIPT.format(
+        place=place, design=DESIGN, rom=ROM_FILE, top=top, command=command, netlist=NETLIST
+    )
     stamp = {"inputs": _digest([text, script, origin("yosys")], (build / "rom").glob("*"))}
     if not _is_current(folder, stamp):
-        (folder / "design.il").write_text(text)
+        (folder / DESIGN).write_text(text)
         (folder / "synthesis.ys").write_text(script)
         run("yosys", ["-q", "-l", f"{place}/yosys.log", f"{place}/synthesis.ys"], build, f"{place}/yosys.out")
         netlist = Netlist.read(folder / NETLIST, top)

@@ -17,6 +17,7 @@ from codegen.fpga.estimate import estimate
 from codegen.fpga.implement import Implementation, netlist_of, tables
 from codegen.fpga.placement import Placement
 from codegen.fpga.synthesis import resources
+from codegen.fpga.target import Alone
 from codegen.fpga.tools import run
 from codegen.ir import IntegerNetwork, save
 from codegen.networks import find_network
@@ -163,7 +164,7 @@ def test_the_netlist_takes_what_was_estimated(
     budget = Budget(lanes, device=DEVICES[device] if lanes is None else None)
     plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
     assert any(layer.fold.logic for layer in plan.layers) == (lanes is None)
-    netlist = netlist_of(plan, DEVICES[device], tmp_path / "build")
+    netlist = netlist_of(Alone(plan, DEVICES[device]), tmp_path / "build")
     found = resources(netlist, list(netlist.cells.values()))
     told = sum(estimate(plan, DEVICES[device].family).values(), Resources())
     print(f"{network.name} at {plan.lanes} on {device}: {told} for {found}")
@@ -178,8 +179,8 @@ def test_the_netlist_takes_what_was_estimated(
 
 def shown(device: Device, plan: Plan, netlist: Resources) -> str:
     console = Console(file=StringIO(), width=100)
-    done = Implementation(device, {"conv1": netlist}, Placement(100.0, netlist), 100.0)
-    console.print(next(iter(tables(plan, done))))
+    done = Implementation(Alone(plan, device), {"conv1": netlist}, Placement(100.0, netlist), 100.0)
+    console.print(next(iter(tables(done))))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from codegen import build as building
 from codegen import cli
-from codegen.fpga.devices import Device, Resources, find_device
+from codegen.fpga.devices import Resources, find_device
 from codegen.fpga.implement import Implementation, section
 from codegen.fpga.placement import Placement
+from codegen.fpga.target import Alone, Target
 from codegen.ir import TestSet, save, save_test_set
-from codegen.plan import Plan
 from codegen.report import Steps, read_report
 from sim.run import forget_simulation
 from tests.networks import digits, tiny
@@ -22,13 +22,13 @@ from ..reports import plan_of, quiet
 
 DEVICE = find_device("ecp5-25k")
 LAYERS = {"conv": Resources(40, 30, 2, 1), "fc": Resources(20, 10, 1, 0), "between": Resources(3, 4)}
-DONE = Implementation(DEVICE, LAYERS, Placement(123.44, Resources(80, 45, 3, 1)), 123.44)
+PLACED = Placement(123.44, Resources(80, 45, 3, 1))
 
 
-def implemented(plan: Plan, device: Device, folder: Path, mhz: float, steps: Steps) -> Implementation:
+def implemented(target: Target, folder: Path, mhz: float, steps: Steps) -> Implementation:
     """Stands for Yosys and nextpnr."""
-    with steps.step("place", f"{device.name} at {mhz}"):
-        return DONE
+    with steps.step("place", f"{target.device.name} at {mhz}"):
+        return Implementation(target, LAYERS, PLACED, PLACED.mhz)
 
 
 @pytest.fixture
@@ -52,8 +52,7 @@ def place(*more: str) -> dict[str, Any]:
 
 def test_the_section_of_the_report() -> None:
     plan, steps = plan_of(digits(), 80), quiet()
-    implemented(plan, DEVICE, Path(), 150, steps)
-    told = section(plan, DONE, steps)
+    told = section(implemented(Alone(plan, DEVICE), Path(), 150, steps), steps)
     assert json.loads(json.dumps(told)) == told
     assert told | {"steps": None} == {
         "device": "ecp5-25k",
@@ -101,10 +100,10 @@ def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
 def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
 
-    def slow(plan: Plan, device: Device, out: Path, mhz: float, steps: Steps) -> Implementation:
+    def slow(target: Target, out: Path, mhz: float, steps: Steps) -> Implementation:
         told = read_report(out) | {"images": 12}
         (out / "report.json").write_text(json.dumps(told))
-        return implemented(plan, device, out, mhz, steps)
+        return implemented(target, out, mhz, steps)
 
     monkeypatch.setattr(cli, "implement", slow)
     assert place()["images"] == 12

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from codegen.fpga.devices import DEVICES, Resources, find_device
-from codegen.fpga.implement import check_fits, layer_of
+from codegen.fpga.implement import check_fits
 from codegen.fpga.netlist import Netlist, Pin
 from codegen.fpga.synthesis import resources
+from codegen.fpga.target import layer_of
 from codegen.ir import UserError
 
 CONTENT = {

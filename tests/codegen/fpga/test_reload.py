@@ -1,6 +1,7 @@
 """A routed design with other contents is the one that would have been made with them: netlist and bytes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,14 @@ from rich.console import Console
 
 from codegen.budget import Budget
 from codegen.build import build
+from codegen.fpga.boards import BOARDS
 from codegen.fpga.contents import fill_config, fill_netlist, rom_contents
 from codegen.fpga.devices import DEVICES
-from codegen.fpga.implement import implement
-from codegen.fpga.netlist import Netlist
-from codegen.fpga.placement import ROUTED, place_alone
-from codegen.fpga.reload import CARRIER, TOP, carrier, design_text, random_files
-from codegen.fpga.synthesis import synthesise
-from codegen.fpga.tools import run
+from codegen.fpga.implement import implement, netlist_of
+from codegen.fpga.on_board import OnBoard
+from codegen.fpga.placement import ROUTED
+from codegen.fpga.reload import CARRIER, carrier, random_files
+from codegen.fpga.target import Alone
 from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.plan import Plan
@@ -57,7 +58,7 @@ def routed(user: Path) -> tuple[Plan, Path]:
     source = find_network(str(user / "a"))
     folder = user / "routed"
     plan = build(source, folder, Budget(lanes=12, bounds=Bounds.TYPE), QUIET)
-    implement(plan, DEVICE, folder, 50, QUIET)
+    implement(Alone(plan, DEVICE), folder, 50, QUIET)
     return plan, folder
 
 
@@ -65,20 +66,20 @@ def routed(user: Path) -> tuple[Plan, Path]:
 def test_the_netlist_is_the_one_that_synthesis_makes_with_other_contents(routed: tuple[Plan, Path]) -> None:
     """All of the design: cells, connections, parameters. And what nextpnr makes of it, byte by byte."""
     plan, folder = routed
-    other = folder / "other"
+    target, other = Alone(plan, DEVICE), folder / "other"
     (other / "rom").mkdir(parents=True)
     (other / "intandem_rom.v").write_bytes((folder / "intandem_rom.v").read_bytes())
     for name, text in random_files(plan, seed=7).items():
         (other / name).write_text(text)
-    made = synthesise(design_text(plan), TOP, DEVICE, other, DEVICE.name)
-    first = carrier(plan, DEVICE, folder)
+    made = target.synthesise(other)
+    first = carrier(target, folder)
     assert made.module != first.module
     design = folder / CARRIER / DEVICE.name / "design.il"
-    before, after = (rom_contents(design, TOP, where) for where in (folder / CARRIER, other))
+    before, after = (rom_contents(design, target.top, where) for where in (folder / CARRIER, other))
     fill_netlist(first, after)
     assert made.module == first.module
 
-    place_alone(made, DEVICE, other, DEVICE.name, 50)
+    target.place(made, other, 50)
     config = (folder / CARRIER / DEVICE.name / ROUTED).read_text()
     assert (other / DEVICE.name / ROUTED).read_text() == fill_config(config, before, after)
     assert (other / DEVICE.name / ROUTED).read_text() != config
@@ -94,22 +95,35 @@ def test_a_network_is_loaded_into_the_design_that_was_routed_for_another(
     assert done.stdout.splitlines()[-1] == "routed/reloaded.bit: small in the design of routed"
     # The whole way for b, from nothing.
     plan = build(find_network(str(user / "b")), user / "whole", Budget(plan=folder / "plan.toml"), QUIET)
-    implement(plan, DEVICE, user / "whole", 50, QUIET)
+    target = Alone(plan, DEVICE)
+    implement(target, user / "whole", 50, QUIET)
     whole = user / "whole" / DEVICE.name / "alone.bit"
     assert (folder / "reloaded.bit").read_bytes() == whole.read_bytes()
     assert (folder / DEVICE.name / "alone.bit").read_bytes() != whole.read_bytes()
     # Placed with b's own contents in the netlist, not with random ones.
-    netlist = Netlist.read(_filled(user, plan), TOP)
-    place_alone(netlist, DEVICE, user / "whole", DEVICE.name, 50)
-    run("ecppack", [f"{DEVICE.name}/{ROUTED}", f"{DEVICE.name}/direct.bit"], user / "whole", "ecppack.out")
-    assert (user / "whole" / DEVICE.name / "direct.bit").read_bytes() == whole.read_bytes()
+    target.place(netlist_of(target, user / "whole"), user / "whole", 50)
+    direct = target.pack(ROUTED, user / "whole", user / "direct.bit")
+    assert direct.read_bytes() == whole.read_bytes()
 
 
-def _filled(user: Path, plan: Plan) -> Path:
-    from codegen.fpga.implement import netlist_of
-
-    netlist_of(plan, DEVICE, user / "whole")
-    return user / "whole" / DEVICE.name / "netlist.json"
+@pytest.mark.slow
+def test_a_board_is_loaded_with_another_network_of_any_name(user: Path) -> None:
+    """And its file is, byte by byte, what place and route with that network's own contents end in."""
+    source, folder, board = find_network(str(user / "a")), user / "board", BOARDS["orangecrab-25f"]
+    plan = build(source, folder, Budget(lanes=12, bounds=Bounds.TYPE), QUIET)
+    done = implement(OnBoard(plan, board), folder, 60, QUIET)
+    assert done.file == folder / "small-orangecrab-25f.bit"
+    (user / "named").mkdir()
+    save(replace(network(1), name="another"), user / "named" / "network.safetensors")
+    said = command(user, "codegen", "reload", "board", "named/network.safetensors")
+    assert said.returncode == 0, said.stderr
+    # The whole way, under the name that the board keeps.
+    plan = build(find_network(str(user / "b")), user / "other", Budget(plan=folder / "plan.toml"), QUIET)
+    target = OnBoard(plan, board)
+    placed, mhz = target.place(netlist_of(target, user / "other"), user / "other", 60)
+    direct = target.pack(ROUTED, user / "other", user / "other.bit")
+    assert (placed, mhz) == (done.placement, done.mhz) and mhz > 60
+    assert (folder / "reloaded.bit").read_bytes() == direct.read_bytes() != done.file.read_bytes()
 
 
 @pytest.mark.slow
@@ -133,7 +147,7 @@ def test_the_filled_netlist_gives_what_the_golden_model_gives(
     cells = json.loads((user / f"netlist_{name}" / DEVICE.name / "netlist.json").read_text())
     memories = {
         tuple(part.split("$")[0] for part in cell_name.split(".")[:2])
-        for cell_name, cell in cells["modules"][TOP]["cells"].items()
+        for cell_name, cell in cells["modules"][Alone.top]["cells"].items()
         if cell["type"] == "DP16KD"
     }
     weights = {(layer, "weights") for layer in ("conv1", "conv2", "fc")}
@@ -153,5 +167,5 @@ def test_a_folder_without_a_routed_design_is_refused(user: Path) -> None:
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
         "error: 'a' must hold a routed design that can be loaded; make one with "
-        "python -m codegen bitstream NETWORK --reloadable --device ecp5-85k",
+        "python -m codegen bitstream NETWORK --reloadable --board ulx3s",
     )
