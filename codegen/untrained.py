@@ -60,7 +60,8 @@ class _Convolution:
 @dataclass(frozen=True)
 class _Architecture:
     """Convolutions in a chain, hidden fully connected layers, a classifier; images are square, of 8-bit RGB
-    or of ``grey_bits``. Without ``edges`` the first and the last layer are like the others."""
+    or of ``grey_bits``; without convolutions their pixels come as one vector. Without ``edges`` the first and
+    the last layer are like the others."""
 
     size: int
     convolutions: tuple[_Convolution, ...]
@@ -144,7 +145,8 @@ def _calibration(architecture: _Architecture) -> tuple[TensorType, NDArray[np.in
     if not bits:
         return TensorType((size, size, 3), 0, 255), crops
     grey = crops[:, :size, :size].sum(axis=3, keepdims=True) * (1 << bits) // (3 * 256)
-    return TensorType((size, size, 1), 0, (1 << bits) - 1), grey
+    shape = (size, size, 1) if architecture.convolutions else (1, 1, size * size)
+    return TensorType(shape, 0, (1 << bits) - 1), grey.reshape(-1, *shape)
 
 
 class _Maker:

@@ -33,9 +33,9 @@ DEVICE = "ecp5-85k"
 EVERY: tuple[tuple[str, int], ...] = tuple(
     (name, lanes)
     for name, budgets in (
-        ("mlp_w4a4", (19, 37, 74, 148, 296)),
-        ("digits_w8a8", (38, 80, 130)),
-        ("digits_w4a4", (38, 80, 130)),
+        ("mlp_w4a4", (19, 37, 74, 148, 592)),
+        ("digits_w8a8", (40, 80, 118)),
+        ("digits_w4a4", (40, 80, 118)),
         ("digits_w2a2", (80, 348)),
         ("digits_w1a1", (80, 348)),
         ("lenet_w8a8", (64, 128)),
@@ -106,7 +106,7 @@ def tables(rows: Sequence[Row], device: Device) -> Iterator[Table]:
     """Ours by task, each with what others made of it."""
     for task in dict.fromkeys(row.name.rpartition("_")[0] for row in rows):
         table = Table(title=f"{task} on {device.name}", title_justify="left")
-        titles = ("", "lanes", "cycles", "LUT4", "FF", "block RAM", "multipliers", "MHz", "images/s")
+        titles = ("", "lanes", "cycles", "LUT4", "FF", "BRAM", "mult", "MHz", "images/s")
         for title in (*titles, "images/s/kLUT"):
             table.add_column(title, justify="right" if title else "left", no_wrap=True)
         for row in (row for row in rows if row.name.rpartition("_")[0] == task):
