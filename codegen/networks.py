@@ -1,6 +1,5 @@
 """Which network a name or a path stands for, and the images to show it."""
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from codegen.ir import IntegerNetwork, TestSet, UserError, load, load_test_set
 
+from .names import did_you_mean
 from .untrained import definition, has_photographs, photographs, recipes, untrained
 
 __all__ = ["RUNS", "Source", "find_network"]
@@ -100,17 +100,17 @@ def find_network(name: str) -> Source:
         return Source(name, None, network, None)
     raise UserError(
         f"network must be a file or a trained recipe, not '{name}', of which there is no "
-        f"{RUNS / name / 'network.safetensors'}; {_hint(name)}"
+        f"{RUNS / name / 'network.safetensors'}{_hint(name)}"
     )
 
 
 def _hint(name: str) -> str:
     trainable = _trainable()
     if name in trainable:
-        return f"train it first: python -m model train {name}"
+        return f"; train it first: python -m model train {name}"
     trained = [path.parent.name for path in RUNS.glob("*/network.safetensors")]
-    near = difflib.get_close_matches(name, sorted({*trained, *trainable, *recipes()}), n=1)
-    return f"did you mean '{near[0]}'" if near else "python -m model list shows what can be trained"
+    near = did_you_mean(name, sorted({*trained, *trainable, *recipes()}))
+    return near or "; python -m model list shows what can be trained"
 
 
 def _trainable() -> list[str]:

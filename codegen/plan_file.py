@@ -1,9 +1,8 @@
 """The folds and sizes of a plan as a file that a user reads and edits (TOML)."""
 
-import difflib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from codegen.ir import UserError
 from hw.timing import matrix_vector_timing, pool_timing
 
 from .folds import Fold, window
+from .names import did_you_mean
 from .plan import LayerPlan, Plan, Sizes
 from .stages import Bounds, MatrixVectorStage, PoolStage, Stage
 
@@ -81,7 +81,9 @@ def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
     layers = {stage.name: stage for stage in stages if isinstance(stage, MatrixVectorStage | PoolStage)}
     for name in told:
         if name not in layers:
-            raise UserError(f"plan '{path}': a section must be a layer, not '{name}'{_nearest(name, layers)}")
+            raise UserError(
+                f"plan '{path}': a section must be a layer, not '{name}'{did_you_mean(name, layers)}"
+            )
     folds, sizes = {}, {}
     for name, stage in layers.items():
         where = f"plan '{path}', layer '{name}'"
@@ -113,7 +115,7 @@ def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tu
     for key, value in section.items():
         if key not in known:
             raise UserError(
-                f"{where}: a key must be one of {', '.join(known)}, not '{key}'{_nearest(key, known)}"
+                f"{where}: a key must be one of {', '.join(known)}, not '{key}'{did_you_mean(key, known)}"
             )
         if type(value) is not int or value < 1:
             raise UserError(f"{where}: {key} must be a whole number from 1 up, not {value!r}")
@@ -137,8 +139,3 @@ def _check(where: str, stage: MatrixVectorStage | PoolStage, fold: Fold, sizes: 
             pool_timing(sliding, sizes.fifo_depth)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'" if near else ""

@@ -1,6 +1,5 @@
 """The boards: what they are called, where their pins are, and how they are configured."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ from amaranth_boards.resources import UARTResource
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from codegen.host.board import BAUD
-from codegen.ir import UserError
+from codegen.names import chosen
 
 from .cells import ram
 from .devices import DEVICES, Device, Family, Resources
@@ -106,8 +105,4 @@ BOARDS = {
 
 def find_board(name: str) -> Board:
     """The board of this name. Raises ``UserError`` with the nearest name."""
-    if name in BOARDS:
-        return BOARDS[name]
-    near = [board for board in BOARDS if name in board] or difflib.get_close_matches(name, BOARDS, n=1)
-    hint = f"; did you mean '{near[0]}'" if near else ""
-    raise UserError(f"board must be one of {', '.join(BOARDS)}, not '{name}'{hint}")
+    return chosen("board", name, BOARDS)

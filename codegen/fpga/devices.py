@@ -1,10 +1,9 @@
 """The devices of the open flow: what each has, and what of it a design may use."""
 
-import difflib
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from codegen.ir import UserError
+from codegen.names import chosen
 
 __all__ = ["DEVICES", "Device", "Family", "Resources", "find_device"]
 
@@ -95,8 +94,4 @@ DEVICES = {
 
 def find_device(name: str) -> Device:
     """The device of this name. Raises ``UserError`` with the nearest name."""
-    if name in DEVICES:
-        return DEVICES[name]
-    near = [device for device in DEVICES if name in device] or difflib.get_close_matches(name, DEVICES, n=1)
-    hint = f"; did you mean '{near[0]}'" if near else ""
-    raise UserError(f"device must be one of {', '.join(DEVICES)}, not '{name}'{hint}")
+    return chosen("device", name, DEVICES)

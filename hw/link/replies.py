@@ -1,15 +1,13 @@
 """Writes replies: scores and class of an image, what the board is, what was wrong with a frame."""
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.counters import LoopNest
-from hw.reduce import Argmax
 from hw.streams import elastic
 
 from .frames import Content
+from .payloads import IdentityBytes, ScoreBytes
 from .protocol import CLASS_BYTES, LinkShape, Reply
 from .requests import Notice
 
@@ -38,24 +36,22 @@ class ReplyWriter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shape = self.shape
-        m.submodules.score = score = LoopNest([shape.count, shape.score_bytes])
-        m.submodules.winner = winner = Argmax(shape.shape, 1, shape.count)
-        m.submodules.identity = memory = Memory(shape=unsigned(8), depth=256, init=shape.identity)
-        identity, place = memory.read_port(), Signal(8)
-        kind, number, sent = Signal(Reply), Signal(8), Signal()
-        padded = Signal(Shape(8 * shape.score_bytes, shape.shape.signed))
-        highest_first = Cat(padded[8 * k : 8 * k + 8] for k in reversed(range(shape.score_bytes)))
+        m.submodules.scores = scores = ScoreBytes(self.shape)
+        m.submodules.identity = identity = IdentityBytes(self.shape.identity)
+        wiring.connect(m, wiring.flipped(self.scores), scores.i)
+        fault = elastic(Content()).create()
         m.d.comb += [
-            sent.eq(self.o.valid & self.o.ready),
-            identity.addr.eq(place + sent),
-            padded.eq(self.scores.payload),
-            winner.i.payload[0].eq(self.scores.payload),
+            self.latest.eq(scores.latest),
+            fault.valid.eq(1),
+            fault.payload.byte.eq(self.notice.payload.fault),
+            fault.payload.last.eq(1),
         ]
+        self._frame(m, {Reply.SCORES: scores.o, Reply.IDENTITY: identity.o, Reply.FAULT: fault})
+        return m
 
-        def send(value: Value, last: Value | int = 0) -> None:
-            m.d.comb += [self.o.valid.eq(1), self.o.payload.byte.eq(value), self.o.payload.last.eq(last)]
-
+    def _frame(self, m: Module, payloads: dict[Reply, wiring.PureInterface]) -> None:
+        """Kind and number, then the payload of that kind."""
+        kind, number, sent = Signal(Reply), Signal(8), self.o.valid & self.o.ready
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.notice.valid):
@@ -65,49 +61,18 @@ class ReplyWriter(wiring.Component):
                 with m.Elif(self.numbers.valid & self.scores.valid):
                     m.d.sync += [number.eq(self.numbers.payload), kind.eq(Reply.SCORES)]
                     m.next = "KIND"
-            with m.State("KIND"):
-                send(kind)
-                with m.If(sent):
-                    m.next = "NUMBER"
-            with m.State("NUMBER"):
-                send(number)
-                m.d.comb += identity.addr.eq(0)
-                m.d.sync += place.eq(0)
-                with m.If(sent), m.Switch(kind):
-                    for reply in Reply:
+            for state, byte, following in (("KIND", kind, "NUMBER"), ("NUMBER", number, "PAYLOAD")):
+                with m.State(state):
+                    m.d.comb += [self.o.valid.eq(1), self.o.payload.byte.eq(byte)]
+                    with m.If(sent):
+                        m.next = following
+            with m.State("PAYLOAD"):
+                with m.Switch(kind):
+                    for reply, payload in payloads.items():
                         with m.Case(reply):
-                            m.next = reply.name
-            with m.State("FAULT"):
-                send(self.notice.payload.fault, last=1)
-                m.d.comb += self.notice.ready.eq(sent)
-                with m.If(sent):
+                            m.d.comb += [self.o.valid.eq(payload.valid), payload.ready.eq(self.o.ready)]
+                            m.d.comb += self.o.payload.eq(payload.payload)
+                with m.If(sent & self.o.payload.last):
+                    done = Mux(kind == Reply.SCORES, 0b01, 0b10)
+                    m.d.comb += [self.numbers.ready.eq(done[0]), self.notice.ready.eq(done[1])]
                     m.next = "IDLE"
-            with m.State("IDENTITY"):
-                end = place == len(shape.identity) - 1
-                send(identity.data, last=end)
-                with m.If(sent):
-                    m.d.sync += place.eq(place + 1)
-                with m.If(sent & end):
-                    m.d.comb += self.notice.ready.eq(1)
-                    m.next = "IDLE"
-            with m.State("SCORES"), m.If(self.scores.valid):
-                send(highest_first.word_select(score.index[1], 8))
-                m.d.comb += [
-                    score.step.eq(sent),
-                    self.scores.ready.eq(sent & score.last[1]),
-                    winner.i.valid.eq(sent & score.last[1]),
-                ]
-                with m.If(sent & score.last[0]):
-                    m.next = "CLASS"
-            with m.State("CLASS"), m.If(winner.o.valid):
-                index = Signal(8 * CLASS_BYTES)
-                m.d.comb += index.eq(winner.o.payload)
-                low = place[0]
-                send(Mux(low, index[:8], index[8:]), last=low)
-                with m.If(sent):
-                    m.d.sync += place.eq(place + 1)
-                with m.If(sent & low):
-                    m.d.comb += [winner.o.ready.eq(1), self.numbers.ready.eq(1)]
-                    m.d.sync += self.latest.eq(index)
-                    m.next = "IDLE"
-        return m
