@@ -11,6 +11,7 @@ __all__ = [
     "bits_for",
     "block_count",
     "block_ram",
+    "constant_product",
     "equals",
     "loop",
     "multiplier",
@@ -84,6 +85,15 @@ def product(family: Family, left: int, right: int) -> Resources:
         small = left + right <= 4  # each bit is one table
         tables = left + right if small else tables + 2 * max(0, left - 4) * max(0, right - 4)
     return Resources(tables, left + right)
+
+
+def constant_product(family: Family, weight: int, code: int) -> Resources:
+    """The product of a code and a constant weight of so many bits, and the register behind it. Half of the
+    bits are set, two places apart, and so many codes are added up; of a single bit nothing is left."""
+    if weight == 1:
+        return registers(family, code // 2)
+    sums = sum(code + 2 * k for k in range(weight // 2 - 1))
+    return Resources(sums, (weight + code) * 3 // 4)
 
 
 # -- memories ----------------------------------------------------------------------------------------------

@@ -23,7 +23,19 @@ from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once, tree_levels
 from hw.streams import OPERAND_BITS, accumulator
 
-from .cells import adder, bits_for, block_count, block_ram, equals, loop, multiplier, product, ram, registers
+from .cells import (
+    adder,
+    bits_for,
+    block_count,
+    block_ram,
+    constant_product,
+    equals,
+    loop,
+    multiplier,
+    product,
+    ram,
+    registers,
+)
 from .devices import Family, Resources
 
 __all__ = ["estimate", "estimate_argmax", "estimate_input", "estimate_layer"]
@@ -79,7 +91,7 @@ def parts(
         return found | {"reduce": _reduce(bits, lanes, window.lanes // lanes, family)}
     found |= {
         "weights": _weights(layer, array, family, contents),
-        "array": _array(array, window.lanes, family),
+        "array": _array(array, window.lanes, weight_depth(window), family),
         "serialiser": _serialiser(array, lanes, timing.reservation, family),
         "recentre": _recentre(array, lanes, family),
     }
@@ -182,9 +194,11 @@ def _mask_bits(g: WindowGeometry) -> int:
 def _weights(layer: LayerPlan, a: ArrayShape, family: Family, contents: bool) -> Resources:
     assert isinstance(layer.stage, MatrixVectorStage)
     window = layer.timing.window
-    depth = window.groups * window.repeats * window.window_steps
+    depth = weight_depth(window)
+    if depth == 1:
+        return Resources()  # they are constants
     used = np.full((a.pe, a.simd), a.weight_bits)
-    if contents and depth > 1:
+    if contents:
         codes = weight_steps(layer.stage.weights.codes, window, a.pe)
         used = np.bitwise_count(np.bitwise_or.reduce(codes ^ codes[:1], axis=0)).astype(int)
     lanes = rom_lanes(a.simd, a.weight_bits)
@@ -207,23 +221,31 @@ def _tree(family: Family, terms: int, high: int) -> Resources:
     return found
 
 
-def _array(a: ArrayShape, lanes: int, family: Family) -> Resources:
-    """``lanes``: codes of a step, of all pixels."""
+def weight_depth(window: WindowGeometry) -> int:
+    """Words of the weights, one of all lanes for each step until they come again."""
+    return window.groups * window.repeats * window.window_steps
+
+
+def _array(a: ArrayShape, lanes: int, depth: int, family: Family) -> Resources:
+    """``lanes``: codes of a step, of all pixels. ``depth``: of the weights."""
     sums = a.pixels * a.pe
     raw, total = (accumulator(0, high).width for high in (a.raw_high, a.total_high))
     control = registers(family, 3 * (2 + tree_levels(a.simd)) + 1)
     operands = registers(family, lanes * a.code_bits + a.pixels * a.simd * a.code_bits)
     code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
-    trees = _times(_tree(family, a.simd, code_high * weight_high), sums)
+    terms = ceil_div(a.simd, 2) if a.weight_bits == depth == 1 else a.simd  # constants of 0 are no terms
+    trees = _times(_tree(family, terms, code_high * weight_high), sums)
     trees += _times(_tree(family, a.simd, code_high), a.pixels)
     tables = sums * (adder(family, raw) + raw) + a.pixels * (adder(family, total) + total) + 2
     accumulators = Resources(tables, sums * raw + a.pixels * total)
-    return _total([control, operands, _products(a, family), trees, accumulators])
+    return _total([control, operands, _products(a, depth, family), trees, accumulators])
 
 
-def _products(a: ArrayShape, family: Family) -> Resources:
+def _products(a: ArrayShape, depth: int, family: Family) -> Resources:
     """All products of a step, with the registers of the weights and their own."""
     count = a.pixels * a.pe * a.simd
+    if depth == 1 and (a.logic or family is Family.ICE40 or min(a.weight_bits, a.code_bits) == 1):
+        return _times(constant_product(family, a.weight_bits, a.code_bits), count)
     if min(a.weight_bits, a.code_bits) == 1:
         width = max(a.weight_bits, a.code_bits)
         return registers(family, a.pe * a.simd * a.weight_bits) + Resources(count * width, count * width)

@@ -14,7 +14,7 @@ from codegen.plan import Form, Plan, layer_plan
 from codegen.stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
 from hw.matrix_vector import ArrayShape, products_at_once
 
-from .cells import product
+from .cells import constant_product, product
 from .devices import DEVICES, Device, Family, Resources
 from .estimate import estimate, estimate_argmax, estimate_input, estimate_layer
 
@@ -78,15 +78,25 @@ def _options(stage: Layer, device: Device, lanes: int | None) -> Iterator[Option
         yield from options(stage, most)
         return
     usable, weight, code = device.usable, stage.weights.bits, stage.source.bits
-    one = product(device.family, weight, code)
     if min(weight, code) == 1:
         yield from options(stage, min(most, usable.ffs // (weight + max(weight, code))))
     elif device.has.multipliers == 0:
-        yield from options(stage, min(most, usable.luts // one.luts))
+        yield from _of_logic(stage, device, most)
     else:
         yield from options(stage, min(most, usable.multipliers * products_at_once(weight, code)))
-        for option in options(stage, min(most, usable.luts // one.luts)):
+        for option in _of_logic(stage, device, most):
             yield replace(option, fold=replace(option.fold, logic=True))
+
+
+def _of_logic(stage: MatrixVectorStage, device: Device, most: int) -> Iterator[Option]:
+    """The folds whose products, made of logic, do not fill the device. Where all weights of a layer are used
+    in every step they are constants, and their products take less."""
+    widths, size = (stage.weights.bits, stage.source.bits), stage.weights.codes.size
+    kinds = (product(device.family, *widths), constant_product(device.family, *widths))
+    any_weight, constant = (device.usable.luts // max(1, one.luts) for one in kinds)
+    for option in options(stage, min(most, constant if size <= constant else any_weight)):
+        if option.lanes <= any_weight or option.fold.pe * option.fold.simd == size:
+            yield option
 
 
 def _price(stage: Layer, form: Form | None, family: Family) -> Callable[[Option], Resources]:
@@ -149,7 +159,8 @@ def misfit(name: str, stages: Sequence[Stage], forms: Mapping[str, Form], device
 _ENDLESS = Resources(*[1 << 40] * 4)
 
 _FEW = 16
-"""Lanes a stage among which the smallest folds are: more of them never take less of anything."""
+"""Lanes a stage among which the smallest folds are: more of them take less of nothing, until all weights are
+constants, which need no memory but all else."""
 
 _NAMES = {"luts": "LUT4", "ffs": "flip-flops", "memories": "blocks of RAM", "multipliers": "multipliers"}
 

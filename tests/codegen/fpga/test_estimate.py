@@ -158,16 +158,38 @@ CASES = [
 def test_the_netlist_takes_what_was_estimated(
     device: str, network: IntegerNetwork, lanes: int | None, tmp_path: Path
 ) -> None:
-    """Logic within 15 %, multipliers exactly, one block of RAM in ten."""
     save(network, tmp_path / "network.safetensors")
     source = find_network(str(tmp_path / "network.safetensors"))
     budget = Budget(lanes, device=DEVICES[device] if lanes is None else None)
     plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
     assert any(layer.fold.logic for layer in plan.layers) == (lanes is None)
-    netlist = netlist_of(Alone(plan, DEVICES[device]), tmp_path / "build")
+    check(plan, DEVICES[device], tmp_path / "build")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("device", "bits"), [("ecp5-85k", 8), ("ecp5-85k", 4), ("ecp5-85k", 1), ("ice40-hx8k", 1)]
+)
+def test_a_network_of_constant_weights_takes_what_was_estimated(
+    device: str, bits: int, tmp_path: Path
+) -> None:
+    """An image every cycle, each weight with a lane of its own."""
+    chain = Chain([3, bits], (1, 1, 24), bits).flatten().linear("fc1", 16, bits=bits)
+    chain = chain.requantise("q", bits, per_channel=True).linear("fc2", 6, bits=bits).argmax()
+    save(chain.network("dense"), tmp_path / "network.safetensors")
+    source = find_network(str(tmp_path / "network.safetensors"))
+    budget = Budget(device=DEVICES[device])
+    plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
+    assert (plan.lanes, plan.cycles_per_image) == (24 * 16 + 16 * 6, 1)
+    check(plan, DEVICES[device], tmp_path / "build")
+
+
+def check(plan: Plan, device: Device, folder: Path) -> None:
+    """Logic within 15 %, multipliers exactly, one block of RAM in ten."""
+    netlist = netlist_of(Alone(plan, device), folder)
     found = resources(netlist, list(netlist.cells.values()))
-    told = sum(estimate(plan, DEVICES[device].family).values(), Resources())
-    print(f"{network.name} at {plan.lanes} on {device}: {told} for {found}")
+    told = sum(estimate(plan, device.family).values(), Resources())
+    print(f"{plan.network} at {plan.lanes} on {device.name}: {told} for {found}")
     assert abs(told.luts - found.luts) <= 0.15 * found.luts
     assert abs(told.ffs - found.ffs) <= 0.15 * found.ffs
     assert abs(told.memories - found.memories) <= 0.1 * found.memories

@@ -188,8 +188,8 @@ def test_what_is_short_is_named_with_what_there_is_and_what_would_fit() -> None:
 
 def test_resources_that_are_enough_by_themselves_but_not_together() -> None:
     device, stages = DEVICES["ecp5-25k"], fuse(digits())
-    every, ledger = choices(stages, requantise_forms(stages), device)
-    luts, ffs, memories, multipliers = least_costs(stages, every, ledger)
+    every, ledger = choices(stages, requantise_forms(stages), device, 16 * len(stages))
+    luts, ffs, memories, multipliers, _ = least_costs(stages, every, ledger)
     has = Resources(ceil_div(luts * 5, 3), ceil_div(ffs * 5, 3), memories, ceil_div(multipliers * 6, 5))
     assert refusal(digits(), replace(device, has=has)) == (
         "'net' must fit what is usable of ecp5-25k, and what one fold saves of one resource it takes of "
