@@ -172,4 +172,4 @@ def _sink(
         now = max(now + 1, arrivals[beat])
         taken.append(now)
         if results and (beat + 1) % results == 0:
-            outputs.append(now + Argmax.latency)
+            outputs.append(now + Argmax.latency_of(last.lanes))

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
 from .geometry import ceil_div
-from .pipeline import later, valids
+from .pipeline import later, tree_levels, valids
 from .streams import OPERAND_BITS, Step, accumulator, beat, free_running
 
 __all__ = ["ArrayShape", "MatrixVectorUnit", "Recentre", "Serialiser", "products_at_once"]
@@ -135,11 +135,6 @@ def _products(weights: Sequence[Value], code: Value, logic: bool) -> list[Value]
         product = side_by_side * code
         products += [product[k * width : (k + 1) * width] for k in range(len(some))]
     return products
-
-
-def tree_levels(simd: int) -> int:
-    """Levels of an adder tree of two-input adders over ``simd`` terms."""
-    return (simd - 1).bit_length()
 
 
 def _tree(m: Module, enables: Sequence[Value], terms: Sequence[Value], high: int) -> Value:

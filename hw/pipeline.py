@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Const, Module, Shape, Signal, Value
 
-__all__ = ["later", "valids"]
+__all__ = ["later", "tree_levels", "valids"]
 
 
 def valids(m: Module, valid: Value, cycles: int) -> list[Value]:
@@ -30,3 +30,8 @@ def later(m: Module, enables: Sequence[Value], value: Value, shape: Shape | None
             m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def tree_levels(terms: int) -> int:
+    """Levels of a tree that joins two and two of so many terms."""
+    return (terms - 1).bit_length()

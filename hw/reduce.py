@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
 from .geometry import ceil_div
+from .pipeline import later, tree_levels, valids
 from .streams import Step, beat, elastic, free_running
 
 __all__ = ["Argmax", "MaxReduce"]
@@ -17,11 +18,10 @@ class MaxReduce(wiring.Component):
     """The maximum of each channel over a window; a step holds ``taps`` kernel positions of ``channels``
     codes each.
 
-    Codes are unsigned and padding reads as 0, the lowest code, so padding never wins.
-    Latency 2 (the step's taps, the window's running maximum); one step a cycle.
+    Codes are unsigned and padding reads as 0, the lowest code, so padding never wins. Latency:
+    ``latency_of(taps)`` cycles, a register a level of the tree over the taps, one at least, and the window's
+    running maximum. One step a cycle.
     """
-
-    latency = 2
 
     def __init__(self, bits: int, channels: int, taps: int):
         self.bits, self.channels, self.taps = bits, channels, taps
@@ -32,18 +32,21 @@ class MaxReduce(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency_of(taps: int) -> int:
+        """Cycles from a window's last step to its maxima."""
+        return max(1, tree_levels(taps)) + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        valid, first, last = Signal(), Signal(), Signal()
-        m.d.sync += [valid.eq(self.i.valid), self.o.valid.eq(valid & last)]
-        with m.If(self.i.valid):
-            m.d.sync += [first.eq(self.i.payload.first), last.eq(self.i.payload.last)]
+        valid = valids(m, self.i.valid, self.latency_of(self.taps) - 1)
+        enables, compared = valid[:-1], valid[-1]
+        first, last = (later(m, enables, flag) for flag in (self.i.payload.first, self.i.payload.last))
+        m.d.sync += self.o.valid.eq(compared & last)
         for channel in range(self.channels):
             codes = [self.i.payload.codes[tap * self.channels + channel] for tap in range(self.taps)]
-            best, running = Signal(self.bits, reset_less=True), self.o.payload[channel]
-            with m.If(self.i.valid):
-                m.d.sync += best.eq(_largest(m, codes))
-            with m.If(valid):
+            best, running = _largest(m, enables, codes), self.o.payload[channel]
+            with m.If(compared):
                 m.d.sync += running.eq(Mux(first | (best > running), best, running))
         return m
 
@@ -52,11 +55,9 @@ class Argmax(wiring.Component):
     """The index of the largest of ``count`` numbers, the lowest index where several are equal.
 
     ``i``: elastic beats of ``lanes`` numbers, the last one padded. ``o``: elastic indices, one for each
-    ``count`` numbers. Latency 1 from the last beat; one beat a cycle, held up only while an index is not
-    taken.
+    ``count`` numbers. Latency: ``latency_of(lanes)`` from the last beat, a register a level of the tree over
+    the numbers of a beat, and the largest so far. One beat a cycle, held up only while an index is not taken.
     """
-
-    latency = 1
 
     def __init__(self, shape: Shape, lanes: int, count: int):
         self.shape, self.lanes, self.count = shape, lanes, count
@@ -67,45 +68,69 @@ class Argmax(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency_of(lanes: int) -> int:
+        """Cycles from the last beat of some numbers to their index."""
+        return tree_levels(lanes) + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.beats = beats = LoopNest([ceil_div(self.count, self.lanes)])
-        best, winner = Signal(self.shape, reset_less=True), Signal(range(max(2, self.count)), reset_less=True)
-        taken = self.i.valid & self.i.ready
-        base = Signal(range(max(2, self.count + self.lanes)))
-        used = self.count - (beats.counts[0] - 1) * self.lanes
-
-        value, index = best, winner
-        for k in range(self.lanes):  # signals between, or a simulator writes out 2^lanes comparisons
-            number, wins = self.i.payload[k], self.i.payload[k] > value
-            if k == 0:
-                wins = wins | beats.first[0]
-            elif k >= used:
-                wins = wins & ~beats.last[0]
-            higher, place = Signal(self.shape, name=f"value_{k}"), Signal.like(base, name=f"index_{k}")
-            m.d.comb += [higher.eq(Mux(wins, number, value)), place.eq(Mux(wins, base + k, index))]
-            value, index = higher, place
-
+        advance, levels = Signal(), tree_levels(self.lanes)
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid | self.o.ready),
-            beats.step.eq(taken),
-            self.o.payload.eq(winner),
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+            beats.step.eq(self.i.valid & advance),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(taken):
-            m.d.sync += [best.eq(value), winner.eq(index), base.eq(Mux(beats.last[0], 0, base + self.lanes))]
-            with m.If(beats.last[0]):
-                m.d.sync += self.o.valid.eq(1)
+        valid: Value = self.i.valid
+        for level in range(levels):
+            before, valid = valid, Signal(name=f"valid_{level + 1}")
+            with m.If(advance):
+                m.d.sync += valid.eq(before)
+        first, last = (later(m, [advance] * levels, flag) for flag in (beats.first[0], beats.last[0]))
+        number, place = _winner(m, [advance] * levels, self._numbers(beats.last[0]))
+
+        best, base = Signal(self.shape, reset_less=True), Signal(range(max(2, self.count + self.lanes)))
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(valid & last)
+        with m.If(advance & valid):
+            m.d.sync += base.eq(Mux(last, 0, base + self.lanes))
+            with m.If(first | (number > best)):
+                m.d.sync += [best.eq(number), self.o.payload.eq(base + place)]
         return m
 
+    def _numbers(self, is_last: Value) -> list[Value]:
+        """Those of a beat; what pads the last one is lower than any, or as low and behind it."""
+        used = self.count - (ceil_div(self.count, self.lanes) - 1) * self.lanes
+        lowest = Const(-(1 << (self.shape.width - 1)) if self.shape.signed else 0, self.shape)
+        given = self.i.payload
+        return [Mux(is_last, lowest, given[k]) if k >= used else given[k] for k in range(self.lanes)]
 
-def _largest(m: Module, values: Sequence[Value]) -> Value:
-    """The largest of ``values``, as a balanced tree."""
-    if len(values) == 1:
-        return values[0]
-    middle = len(values) // 2
-    left, right = _largest(m, values[:middle]), _largest(m, values[middle:])
-    larger = Signal(left.shape(), name="larger")
-    m.d.comb += larger.eq(Mux(left > right, left, right))
-    return larger
+
+def _largest(m: Module, enables: Sequence[Value], values: Sequence[Value]) -> Value:
+    """The largest of ``values``: a tree, one of ``enables`` a level."""
+    level = list(values)
+    for enable in enables:
+        pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
+        larger = [Mux(pair[0] > pair[1], *pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        level = [later(m, [enable], one, values[0].shape()) for one in larger]
+    return level[0]
+
+
+def _winner(m: Module, enables: Sequence[Value], values: Sequence[Value]) -> tuple[Value, Value]:
+    """The largest of ``values`` and the lowest place of one like it: a tree, one of ``enables`` a level."""
+    level: list[tuple[Value, Value]] = [(value, Const(0, 0)) for value in values]
+    for enable in enables:
+        larger = [_larger(level[k : k + 2]) for k in range(0, len(level), 2)]
+        level = [
+            (later(m, [enable], value, values[0].shape()), later(m, [enable], place))
+            for value, place in larger
+        ]
+    return level[0]
+
+
+def _larger(pair: Sequence[tuple[Value, Value]]) -> tuple[Value, Value]:
+    """The larger of two values, the left one of equals, and its place in both; one alone passes."""
+    (left, left_place), (right, right_place) = pair[0], pair[-1]
+    wins = right > left if len(pair) == 2 else Const(0, 1)
+    return Mux(wins, right, left), Cat(Mux(wins, right_place, left_place), wins)

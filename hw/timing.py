@@ -64,12 +64,12 @@ def pool_timing(window: WindowGeometry, fifo_depth: int = 0) -> LayerTiming:
 
     Raises ``ValueError`` if the fold is not possible.
     """
-    latency = LineBuffer.latency + MaxReduce.latency
     lanes = window.channels // window.groups
     if window.run_lanes % lanes or (window.groups > 1 and window.run_lanes != lanes):
         raise ValueError(
             f"run_lanes must be whole kernel positions of {lanes} channels, not {window.run_lanes}"
         )
+    latency = LineBuffer.latency + MaxReduce.latency_of(window.lanes // lanes)
     return _timing(window, lanes, Reservation(1, 1, 1), latency, fifo_depth)
 
 

@@ -5,7 +5,7 @@ the widths, levels and lanes that it is elaborated with; ``cells`` says what Yos
 and blocks of memory are meant to come out exact, the rest within some per cent (docs/fpga.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, reduce
 from math import gcd
 from operator import or_
@@ -20,7 +20,8 @@ from codegen.weights import rom_lanes, weight_steps
 from hw.banks import SHALLOW, Banks, ring_depth, word_bits
 from hw.fifo import Reservation
 from hw.geometry import WindowGeometry, ceil_div
-from hw.matrix_vector import ArrayShape, products_at_once, tree_levels
+from hw.matrix_vector import ArrayShape, products_at_once
+from hw.pipeline import tree_levels
 from hw.streams import OPERAND_BITS, accumulator
 
 from .cells import (
@@ -344,13 +345,25 @@ def _fifo(width: int, depth: int, r: Reservation, family: Family) -> Resources:
 
 
 def _reduce(bits: int, channels: int, taps: int, family: Family) -> Resources:
-    larger = adder(family, bits) + bits
-    return Resources(channels * taps * larger, 2 * channels * bits) + registers(family, 4)
+    larger, levels = adder(family, bits) + bits, list(_levels(taps)) or [(0, 1)]
+    pairs, alone = (sum(counts) for counts in zip(*levels, strict=True))
+    kept = registers(family, channels * alone * bits + 3 * len(levels) + 1)
+    return Resources(channels * (pairs + 1) * larger, channels * (pairs + 1) * bits) + kept
+
+
+def _levels(terms: int) -> Iterator[tuple[int, int]]:
+    """How many pairs each level of a tree joins, and whether one term passes alone."""
+    while terms > 1:
+        yield divmod(terms, 2)
+        terms = ceil_div(terms, 2)
 
 
 def estimate_argmax(bits: int, lanes: int, channels: int, family: Family) -> Resources:
     """What an argmax over ``channels`` numbers of so many bits takes, ``lanes`` of them a beat."""
     base, index = bits_for(channels + lanes), bits_for(channels)
     found = loop(family, ceil_div(channels, lanes))
-    larger = lanes * adder(family, bits) + (lanes - 1) * (bits + index)
-    return found + Resources(larger + base, bits + index + 1 + base)
+    for level, (pairs, alone) in enumerate(_levels(lanes)):
+        found += _times(Resources(adder(family, bits) + bits + level, bits + level + 1), pairs)
+        found += registers(family, alone * (bits + level) + 3)
+    place = adder(family, index) if lanes > 1 else 0
+    return found + Resources(adder(family, bits) + base + place, bits + index + 1 + base)

@@ -45,7 +45,7 @@ def test_latency_is_the_sum_of_the_stages() -> None:
     assert parts == (5, 6, 1, 2)
     assert matrix_vector_timing(WINDOW, 4, 10, requantise_latency=3).latency == sum(parts) + 3
     pool = replace(WINDOW, repeats=1, run_lanes=4)
-    assert pool_timing(pool).latency == LineBuffer.latency + MaxReduce.latency == 7
+    assert pool_timing(pool).latency == LineBuffer.latency + MaxReduce.latency_of(1) == 7
     assert OutputFifo.latency == 2
 
 
