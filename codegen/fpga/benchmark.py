@@ -33,7 +33,7 @@ DEVICE = "ecp5-85k"
 EVERY: tuple[tuple[str, int], ...] = tuple(
     (name, lanes)
     for name, budgets in (
-        ("mlp_w4a4", (19, 37, 74, 148, 592)),
+        ("mlp_w4a4", (19, 37, 74, 148, 2368)),
         ("digits_w8a8", (40, 80, 118)),
         ("digits_w4a4", (40, 80, 118)),
         ("digits_w2a2", (80, 348)),

@@ -61,6 +61,7 @@ def test_argmax_takes_a_beat_a_cycle_and_answers_a_tree_later(lanes: int) -> Non
     beats = -(-5 // lanes)
     assert record["i"].cycles.tolist() == list(range(6 * beats))
     delay = {1: 1, 3: 3, 5: 4}[lanes]
+    assert Argmax.latency_of(lanes) == delay
     assert record["o"].cycles.tolist() == [beats * (image + 1) - 1 + delay for image in range(6)]
 
 
