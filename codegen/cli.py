@@ -19,7 +19,7 @@ from .faults import correct_of, study, weighted
 from .faults_report import Study, study_table, write_study
 from .fpga.boards import BOARDS, find_board
 from .fpga.devices import DEVICES, Device, find_device
-from .fpga.implement import DEFAULT_MHZ, implement, section, tables
+from .fpga.implement import DEFAULT_MHZ, estimate_table, implement, section, tables
 from .fpga.on_board import OnBoard
 from .fpga.reload import reload
 from .fpga.target import Alone
@@ -339,6 +339,7 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     plan = build(source, folder, budget, steps, force=arguments.force)
     placing = Steps(steps.console)
     target = Alone(plan, room) if board is None else OnBoard(plan, board)
+    console.print(estimate_table(target))
     done = implement(target, folder, arguments.mhz, placing)
     write_report(folder, read_report(folder) | {"fpga": section(done, placing)})
     for table in tables(done):

@@ -18,7 +18,16 @@ from .reload import CARRIER, carrier, filled, is_loadable, load
 from .synthesis import resources
 from .target import Target
 
-__all__ = ["DEFAULT_MHZ", "Implementation", "check_fits", "implement", "netlist_of", "section", "tables"]
+__all__ = [
+    "DEFAULT_MHZ",
+    "Implementation",
+    "check_fits",
+    "estimate_table",
+    "implement",
+    "netlist_of",
+    "section",
+    "tables",
+]
 
 DEFAULT_MHZ = 150
 """The clock that is placed and routed for unless another is asked for."""
@@ -93,10 +102,21 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
         )
 
 
+def expected(target: Target) -> dict[str, Resources]:
+    """What each layer will take by the estimate, and what stands beside them."""
+    beside = {"link": target.device.beside} if target.has_pins else {}
+    return estimate(target.plan, target.device.family) | beside
+
+
 def section(done: Implementation, steps: Steps) -> dict[str, Any]:
     """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
+    estimates = expected(done.target)
     return {
         "device": done.target.device.name,
+        "estimate": {
+            "layers": {name: asdict(amount) for name, amount in estimates.items()},
+            "total": asdict(sum(estimates.values(), Resources())),
+        },
         "layers": {name: asdict(amount) for name, amount in done.layers.items()},
         "total": asdict(done.total),
         "placed": asdict(done.placement.used),
@@ -107,19 +127,35 @@ def section(done: Implementation, steps: Steps) -> dict[str, Any]:
     }
 
 
+def estimate_table(target: Target) -> Table:
+    """What is to be expected, for a person to read before anything is synthesised."""
+    device, found = target.device, expected(target)
+    table = _table(f"{target.plan.network} on {device.name}, estimated")
+    for name, amount in found.items():
+        table.add_row(name, *_numbers(amount))
+    table.add_row("all", *_numbers(sum(found.values(), Resources())), style="bold")
+    table.add_row(f"of {device.name}", *_numbers(device.has))
+    return table
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("", "LUT4", "FF", "block RAM", "multipliers"):
+        table.add_column(name, justify="right" if name else "left")
+    return table
+
+
 def tables(done: Implementation) -> Iterator[Table]:
     """What was reached, for a person to read."""
     plan, device = done.target.plan, done.target.device
-    table = Table(title=f"{plan.network} on {device.name}", title_justify="left")
-    for title in ("", "LUT4", "FF", "block RAM", "multipliers"):
-        table.add_column(title, justify="right" if title else "left")
+    table = _table(f"{plan.network} on {device.name}")
     names = [layer.stage.name for layer in plan.layers]
     for name in [*names, *sorted(set(done.layers) - set(names))]:
         table.add_row(name, *_numbers(done.layers.get(name, Resources())))
     table.add_row("netlist", *_numbers(done.total), style="bold")
-    expected = sum(estimate(plan, device.family).values(), device.beside)
-    table.add_row("estimate", *_numbers(expected))
-    table.add_row("its error", *_errors(expected, done.total))
+    told = sum(expected(done.target).values(), Resources())
+    table.add_row("estimate", *_numbers(told))
+    table.add_row("its error", *_errors(told, done.total))
     table.add_row("placed", *_numbers(done.placement.used), style="bold")
     table.add_row(f"of {device.name}", *_numbers(device.has))
     yield table
@@ -140,7 +176,7 @@ def _numbers(amount: Resources) -> Iterator[str]:
     yield from (f"{count:,}" for count in astuple(amount))
 
 
-def _errors(expected: Resources, found: Resources) -> Iterator[str]:
+def _errors(estimated: Resources, found: Resources) -> Iterator[str]:
     """How far an estimate is off, in per cent of what there is."""
-    for told, count in zip(astuple(expected), astuple(found), strict=True):
+    for told, count in zip(astuple(estimated), astuple(found), strict=True):
         yield f"{100 * (told - count) / count:+.1f} %" if count else "-"

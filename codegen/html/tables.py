@@ -72,6 +72,7 @@ def resources(told: Json) -> Markup:
     body = [_amounts(name, fpga["layers"][name]) for name in [*known, *sorted({*fpga["layers"]} - {*names})]]
     foot = [
         _amounts("netlist", fpga["total"]),
+        _amounts("estimate", fpga["estimate"]["total"]),
         _amounts("placed", fpga["placed"]),
         _amounts(f"of {fpga['device']}", fpga["available"]),
         _shares(fpga["placed"], fpga["available"]),

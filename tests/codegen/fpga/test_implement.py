@@ -54,6 +54,10 @@ def test_the_section_of_the_report() -> None:
     plan, steps = plan_of(digits(), 80), quiet()
     told = section(implemented(Alone(plan, DEVICE), Path(), 150, steps), steps)
     assert json.loads(json.dumps(told)) == told
+    estimated = told.pop("estimate")
+    assert list(estimated["layers"]) == ["conv1", "conv2", "pool", "fc", "argmax"]
+    for name in ("luts", "ffs", "memories", "multipliers"):
+        assert sum(layer[name] for layer in estimated["layers"].values()) == estimated["total"][name] > 0
     assert told | {"steps": None} == {
         "device": "ecp5-25k",
         "layers": {

@@ -192,7 +192,8 @@ def test_the_table_of_a_device_is_the_reports() -> None:
     told = whole()
     fpga = told["fpga"]
     _, *rows, share = table(read(html(told)), "On a device")
-    parts = fpga["layers"] | {"netlist": fpga["total"], "placed": fpga["placed"]}
+    parts = fpga["layers"] | {"netlist": fpga["total"], "estimate": fpga["estimate"]["total"]}
+    parts["placed"] = fpga["placed"]
     parts["of ecp5-1k"] = fpga["available"]
     assert rows == [[name, *(f"{number:,}" for number in part.values())] for name, part in parts.items()]
     assert share == ["share", "50.0 %", "25.0 %", "20.0 %", "–"]
