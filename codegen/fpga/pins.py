@@ -1,4 +1,4 @@
-"""A design for itself, without the pull of pins that it will not have on a board."""
+"""A design for itself, without the pins that it will not have on a board."""
 
 from .devices import Family
 from .netlist import Net, Netlist
@@ -13,19 +13,26 @@ _REGISTERS = {
 
 
 def register_pins(netlist: Netlist, family: Family, clock: str = "clk") -> None:
-    """Puts a flip-flop between every pin and the design, so that the way to the edge of the device counts in
-    no path and pulls nothing there. For timing only: a handshake does not work across it."""
+    """Puts a flip-flop on every bit that comes in or goes out, and takes the pins away: what comes in moves
+    along a chain of them from the one pin that is left beside the clock, what goes out ends there. However
+    wide the design is, it needs no more pins, and nothing pulls it to the edge of the device.
+
+    For area and timing only: a handshake does not work across it.
+    """
     ports = netlist.module["ports"]
     (clock_net,) = ports[clock]["bits"]
-    free = netlist.free_net()
+    free = first = netlist.free_net()
+    link: Net = first
     for name, port in ports.items():
-        if name == clock:
-            continue
-        for place, net in enumerate(port["bits"]):
-            ends = (net, free) if port["direction"] == "output" else (free, net)
-            _add(netlist, family, f"pin.{name}.{place}", clock_net, *ends)
-            port["bits"][place] = free
-            free += 1
+        for place, net in enumerate(port["bits"] if name != clock else ()):
+            if port["direction"] == "output":
+                free += 1
+                _add(netlist, family, f"pin.{name}.{place}", clock_net, net, free)
+            else:
+                _add(netlist, family, f"pin.{name}.{place}", clock_net, link, net)
+                link = net
+    chain = {"direction": "input", "bits": [first]}
+    netlist.module["ports"] = {clock: ports[clock], "chain": chain}
     netlist.index()
 
 
