@@ -1,7 +1,7 @@
 """Synthesis, place and route of a network for what it is put on, and what they reach."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,10 @@ def check_fits(network: str, device: Device, needed: Resources) -> None:
 
 def expected(target: Target) -> dict[str, Resources]:
     """What each layer will take by the estimate, and what stands beside them."""
-    beside = {"link": target.device.beside} if target.has_pins else {}
-    return estimate(target.plan, target.device.family) | beside
+    plan, family = target.plan, target.device.family
+    if not target.has_pins:
+        return estimate(plan, family)
+    return estimate(replace(plan, argmax=None), family) | {"link": target.device.beside}  # which has one
 
 
 def section(done: Implementation, steps: Steps) -> dict[str, Any]:
