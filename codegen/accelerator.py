@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.layers import MatrixVectorLayer, PoolLayer, Requantise
 from hw.matrix_vector import ArrayShape
+from hw.memory import rom_banks
 from hw.reduce import Argmax
 from hw.requantise import (
     Loadable,
@@ -122,14 +123,16 @@ def rom_files(layer: LayerPlan) -> dict[str, bytes]:
         return {}
     rows = weight_steps(stage.weights.codes, layer.timing.window, layer.fold.pe)
     files = {
-        _rom_name(stage.name, pe, start): rom_text(rows[:, pe, start:end], stage.weights.bits)
+        bank.file: rom_text(rows[bank.start : bank.end, pe, start:end], stage.weights.bits)
         for pe, start, end in _rom_parts(layer)
+        for bank in rom_banks(len(rows), _rom_name(stage.name, pe, start))
     }
     if layer.form is not None and stage.bounds is Bounds.TYPE:
         parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
         digits = -(-parameters.row.size // 4)
-        text = "".join(f"{word:0{digits}x}\n" for word in parameters.words)
-        files[_parameters_name(stage.name)] = text.encode()
+        lines = [f"{word:0{digits}x}\n".encode() for word in parameters.words]
+        for start, end, file in rom_banks(len(lines), _parameters_name(stage.name)):
+            files[file] = b"".join(lines[start:end])
     return files
 
 
@@ -140,14 +143,18 @@ def rom_widths(layer: LayerPlan) -> dict[str, tuple[int, int]]:
         return {}
     window, bits = layer.timing.window, stage.weights.bits
     depth = window.groups * window.repeats * window.window_steps
-    widths = {
-        _rom_name(stage.name, pe, start): ((end - start) * bits, depth)
+    roms = [
+        (_rom_name(stage.name, pe, start), (end - start) * bits, depth)
         for pe, start, end in _rom_parts(layer)
-    }
+    ]
     if layer.form is not None and stage.bounds is Bounds.TYPE:
         parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
-        widths[_parameters_name(stage.name)] = parameters.row.size, len(parameters.words)
-    return widths
+        roms.append((_parameters_name(stage.name), parameters.row.size, len(parameters.words)))
+    return {
+        bank.file: (width, bank.end - bank.start)
+        for name, width, rows in roms
+        for bank in rom_banks(rows, name)
+    }
 
 
 def _rom_parts(layer: LayerPlan) -> list[tuple[int, int, int]]:

@@ -1,8 +1,9 @@
 """Read-only memories: weights in step order, parameters in channel order."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, unsigned
+from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,9 +11,13 @@ from amaranth.lib.wiring import In, Out
 from .counters import LoopNest
 from .pipeline import later, valids
 
-__all__ = ["ROM_MODULE", "ROM_VERILOG", "Rom", "SequenceRom"]
+__all__ = ["BANK_WORDS", "ROM_MODULE", "ROM_VERILOG", "Rom", "RomBank", "SequenceRom", "rom_banks"]
 
 ROM_MODULE = "intandem_rom"
+
+BANK_WORDS, _MOST_BANKS = 2048, 8
+"""Words of a bank: what one block RAM holds of 9 bits. With more a device joins several, and the logic that
+chooses between them would stand before the register in which a word is read."""
 
 ROM_VERILOG = f"""\
 // A read-only memory whose contents come from a file of hexadecimal words, one a line, row 0 first.
@@ -80,12 +85,32 @@ class Rom(wiring.Component):
         return m
 
 
+class RomBank(NamedTuple):
+    """Words ``start`` to ``end`` of a ROM, in the memory of their own that ``file`` fills."""
+
+    start: int
+    end: int
+    file: str
+
+
+def rom_banks(depth: int, file: str = "") -> list[RomBank]:
+    """The banks of a ROM of ``depth`` words that the name ``file`` stands for; one if it is larger than any
+    device could hold."""
+    if not BANK_WORDS < depth <= _MOST_BANKS * BANK_WORDS:
+        return [RomBank(0, depth, file)]
+    name = file.removesuffix(".hex")
+    return [
+        RomBank(start, min(start + BANK_WORDS, depth), file and f"{name}.row{start}.hex")
+        for start in range(0, depth, BANK_WORDS)
+    ]
+
+
 class SequenceRom(wiring.Component):
     """Words handed out in turn, the first after the last: each ``step`` brings the next word to ``data``,
     ``latency`` cycles later, where it stays until the one after it comes.
 
-    ``parts``: one (width, contents) for each memory; their words lie side by side. Behind every memory stands
-    a register that a device's block RAM has inside.
+    ``parts``: (width, contents) of each, side by side in a word; contents as in ``Rom``, a file's name as in
+    ``rom_banks``. Behind every memory stands a register that a device's block RAM has inside.
     """
 
     latency = 2
@@ -99,10 +124,17 @@ class SequenceRom(wiring.Component):
         m.submodules.counter = counter = LoopNest([self.depth])
         m.d.comb += counter.step.eq(self.step)
         fetching, fetched, _ = valids(m, self.step, self.latency)
-        words = []
+        index, words = counter.index[0], []
         for k, (width, contents) in enumerate(self.parts):
-            m.submodules[f"rom_{k}"] = rom = Rom(width, self.depth, contents)
-            m.d.comb += [rom.address.eq(counter.index[0]), rom.enable.eq(fetching)]
-            words.append(later(m, [fetched], rom.data))
+            banks = []
+            for start, end, file in rom_banks(self.depth, contents if isinstance(contents, str) else ""):
+                name = f"rom_{k}" if end - start == self.depth else f"rom_{k}_{start}"
+                m.submodules[name] = rom = Rom(width, end - start, file or contents[start:end])
+                m.d.comb += [rom.address.eq(index[: len(rom.address)]), rom.enable.eq(fetching)]
+                banks.append(later(m, [fetched], rom.data))
+            if len(banks) > 1:
+                which = later(m, [fetching, fetched], index[BANK_WORDS.bit_length() - 1 :])
+                banks = [Array(banks)[which]]
+            words += banks
         m.d.comb += self.data.eq(Cat(words))
         return m

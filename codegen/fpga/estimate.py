@@ -11,6 +11,7 @@ from math import gcd
 from operator import or_
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.accelerator import array_shape
 from codegen.plan import LayerPlan, Plan
@@ -21,6 +22,7 @@ from hw.banks import SHALLOW, Banks, ring_depth, word_bits
 from hw.fifo import Reservation
 from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once
+from hw.memory import rom_banks
 from hw.pipeline import tree_levels
 from hw.streams import OPERAND_BITS, accumulator
 
@@ -198,15 +200,23 @@ def _weights(layer: LayerPlan, a: ArrayShape, family: Family, contents: bool) ->
     depth = weight_depth(window)
     if depth == 1:
         return Resources()  # they are constants
+    codes = weight_steps(layer.stage.weights.codes, window, a.pe) if contents else None
+    banks, found = rom_banks(depth), loop(family, depth)
+    for start, end, _ in banks:
+        widths = _rom_widths(a, None if codes is None else codes[start:end])
+        found += registers(family, 0 if family is Family.ECP5 else sum(widths))
+        found += Resources(memories=sum(block_count(family, width, end - start) for width in widths))
+    chosen = a.pe * a.simd * a.weight_bits * (len(banks) - 1)
+    return found + Resources(chosen, 2 * bits_for(len(banks)))
+
+
+def _rom_widths(a: ArrayShape, codes: NDArray[np.uint8] | None) -> list[int]:
+    """Bits of each weight ROM, or only those that are not the same in all words ``codes``."""
     used = np.full((a.pe, a.simd), a.weight_bits)
-    if contents:
-        codes = weight_steps(layer.stage.weights.codes, window, a.pe)
+    if codes is not None:
         used = np.bitwise_count(np.bitwise_or.reduce(codes ^ codes[:1], axis=0)).astype(int)
     lanes = rom_lanes(a.simd, a.weight_bits)
-    widths = [int(width) for start, end in lanes for width in used[:, start:end].sum(axis=1)]
-    words = registers(family, 0 if family is Family.ECP5 else sum(widths))
-    memories = sum(block_count(family, width, depth) for width in widths)
-    return loop(family, depth) + words + Resources(memories=memories)
+    return [int(width) for start, end in lanes for width in used[:, start:end].sum(axis=1)]
 
 
 @cache

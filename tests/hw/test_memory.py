@@ -8,7 +8,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.sim import SimulatorContext
 
-from hw.memory import ROM_MODULE, Rom, SequenceRom
+from hw.memory import ROM_MODULE, Rom, SequenceRom, rom_banks
 
 from .bench import simulate
 
@@ -49,7 +49,14 @@ def test_rom_wants_as_many_words_as_it_is_deep() -> None:
     assert str(caught.value) == "contents must be 3 words, not 2"
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+def test_a_rom_is_cut_into_banks_of_what_one_block_holds() -> None:
+    assert rom_banks(2048, "a.hex") == [(0, 2048, "a.hex")]
+    assert rom_banks(2049, "a.hex") == [(0, 2048, "a.row0.hex"), (2048, 2049, "a.row2048.hex")]
+    assert [bank.end for bank in rom_banks(16_384)] == list(range(2048, 16_385, 2048))
+    assert rom_banks(16_385, "a.hex") == [(0, 16_385, "a.hex")], "no device holds it anyway"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, 2049, 4100])
 def test_sequence_brings_the_next_word_of_all_parts_and_keeps_it(depth: int) -> None:
     """Law: Weights come in the order of the steps."""
     chance = random.Random(depth)
@@ -59,7 +66,7 @@ def test_sequence_brings_the_next_word_of_all_parts_and_keeps_it(depth: int) -> 
 
     async def bench(ctx: SimulatorContext) -> None:
         stepped = [0] * SequenceRom.latency
-        for _ in range(5 * depth + 8):
+        for _ in range(min(5 * depth, 2 * depth + 50) + 8):
             due = stepped[-SequenceRom.latency]
             assert due == 0 or ctx.get(sequence.data) == words[(due - 1) % depth], f"step {due} of {words}"
             step = chance.random() < 0.6

@@ -21,7 +21,7 @@ from sim.verilator_bench import ProtocolError, VerilatorBench
 from sim.watchdog import Stuck
 
 from ..commands import command
-from ..networks import digits
+from ..networks import Chain, digits
 
 IMAGES = 12
 
@@ -241,3 +241,16 @@ def _rebuilt(built: Built, plan: Plan, folder: Path) -> Built:
     broken = built.copied(folder / "build")
     (broken.folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
     return replace(broken, plan=plan)
+
+
+@pytest.mark.parametrize("more", [[], ["--reloadable"]])
+def test_weights_that_no_block_holds_lie_in_banks(tmp_path: Path, more: list[str]) -> None:
+    chain = Chain([11], (1, 1, 80), 4).flatten().linear("deep", 30, bits=4).requantise("q", 4)
+    save(chain.linear("fc", 5, bits=4).argmax().network("banks"), tmp_path / "network.safetensors")
+    done = command(
+        tmp_path, "sim", "network.safetensors", "--lanes", "2", "--images", "3", "--out", "out", *more
+    )
+    assert done.returncode == 0, done.stderr
+    assert "all equal" in done.stdout
+    rows = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "out/rom").glob("deep.pe*")}
+    assert rows == {"deep.pe0.lane0.row0.hex": 2048, "deep.pe0.lane0.row2048.hex": 352}
