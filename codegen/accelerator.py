@@ -141,8 +141,7 @@ def rom_widths(layer: LayerPlan) -> dict[str, tuple[int, int]]:
     stage = layer.stage
     if not isinstance(stage, MatrixVectorStage):
         return {}
-    window, bits = layer.timing.window, stage.weights.bits
-    depth = window.groups * window.repeats * window.window_steps
+    depth, bits = layer.timing.window.weight_steps, stage.weights.bits
     roms = [
         (_rom_name(stage.name, pe, start), (end - start) * bits, depth)
         for pe, start, end in _rom_parts(layer)

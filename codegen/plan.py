@@ -76,7 +76,7 @@ class LayerPlan:
         window, bits = self.timing.window, self.stage.source.bits
         weights = 0
         if isinstance(self.stage, MatrixVectorStage):
-            steps = window.groups * window.repeats * window.window_steps
+            steps = window.weight_steps
             weights = steps * self.fold.pe * self.fold.simd * self.stage.weights.bits
         banks = window.run_banks * window.granule * bits
         return (

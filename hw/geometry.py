@@ -179,9 +179,14 @@ class WindowGeometry:
         return kernel_rows * kernel_columns * chunks
 
     @property
+    def weight_steps(self) -> int:
+        """Steps until the same weights come again."""
+        return self.groups * self.repeats * self.window_steps
+
+    @property
     def row_steps(self) -> int:
         """Steps of one output row."""
-        return self.out_columns * self.groups * self.repeats * self.window_steps
+        return self.out_columns * self.weight_steps
 
     @property
     def steps(self) -> int:

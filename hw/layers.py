@@ -73,8 +73,7 @@ class MatrixVectorLayer(wiring.Component):
         m = Module()
         r, a = self.timing.reservation, self.array
         m.submodules.line_buffer = line = LineBuffer(self.window, a.code_bits)
-        depth = self.window.groups * self.window.repeats * self.window.window_steps
-        m.submodules.weights = rom = SequenceRom(depth, self.weights)
+        m.submodules.weights = rom = SequenceRom(self.window.weight_steps, self.weights)
         m.submodules.array = array = MatrixVectorUnit(a, self.window.taps)
         m.submodules.serialiser = serialiser = Serialiser(a, self.lanes, r.windows, r.tail)
         m.submodules.recentre = recentre = Recentre(a, self.lanes)

@@ -94,7 +94,7 @@ def parts(
         return found | {"reduce": _reduce(bits, lanes, window.lanes // lanes, family)}
     found |= {
         "weights": _weights(layer, array, family, contents),
-        "array": _array(array, window.lanes, weight_depth(window), family),
+        "array": _array(array, window.lanes, window.weight_steps, family),
         "serialiser": _serialiser(array, lanes, timing.reservation, family),
         "recentre": _recentre(array, lanes, family),
     }
@@ -197,7 +197,7 @@ def _mask_bits(g: WindowGeometry) -> int:
 def _weights(layer: LayerPlan, a: ArrayShape, family: Family, contents: bool) -> Resources:
     assert isinstance(layer.stage, MatrixVectorStage)
     window = layer.timing.window
-    depth = weight_depth(window)
+    depth = window.weight_steps
     if depth == 1:
         return Resources()  # they are constants
     codes = weight_steps(layer.stage.weights.codes, window, a.pe) if contents else None
@@ -230,11 +230,6 @@ def _tree(family: Family, terms: int, high: int) -> Resources:
         found += Resources(sum(adder(family, width) for width in widths[:pairs]), sum(widths[:pairs]))
         found += registers(family, sum(widths[pairs:]))
     return found
-
-
-def weight_depth(window: WindowGeometry) -> int:
-    """Words of the weights, one of all lanes for each step until they come again."""
-    return window.groups * window.repeats * window.window_steps
 
 
 def _array(a: ArrayShape, lanes: int, depth: int, family: Family) -> Resources:
