@@ -1,7 +1,6 @@
 """Lowering: from the plan to Amaranth components, one engine a layer, joined in a chain."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 
@@ -13,18 +12,12 @@ from hw.layers import MatrixVectorLayer, PoolLayer, Requantise
 from hw.matrix_vector import ArrayShape
 from hw.memory import rom_banks
 from hw.reduce import Argmax
-from hw.requantise import (
-    Loadable,
-    Parameters,
-    ScaleRequantise,
-    ThresholdRequantise,
-    scale_parameters,
-    threshold_parameters,
-)
+from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.streams import tap
 
-from .plan import Form, LayerPlan, Plan
-from .requantise import ScaleForm, ScaleRoom
+from .parameters import loadable, parameters
+from .plan import LayerPlan, Plan
+from .requantise import ScaleForm
 from .stages import Bounds, MatrixVectorStage
 from .weights import rom_lanes, rom_text, rom_words, weight_steps
 
@@ -103,7 +96,7 @@ def engine(layer: LayerPlan, *, inline: bool) -> MatrixVectorLayer | PoolLayer:
     if not isinstance(stage, MatrixVectorStage):
         return PoolLayer(timing.window, stage.source.bits, timing.fifo_depth)
     array = array_shape(layer)
-    requantise = _requantise(layer, array, inline=inline)
+    requantise = _requantise(layer, inline=inline)
     rows = weight_steps(stage.weights.codes, timing.window, layer.fold.pe)
     parts: list[tuple[int, Sequence[int] | str]] = []
     for pe, start, end in _rom_parts(layer):
@@ -128,9 +121,9 @@ def rom_files(layer: LayerPlan) -> dict[str, bytes]:
         for bank in rom_banks(len(rows), _rom_name(stage.name, pe, start))
     }
     if layer.form is not None and stage.bounds is Bounds.TYPE:
-        parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
-        digits = -(-parameters.row.size // 4)
-        lines = [f"{word:0{digits}x}\n".encode() for word in parameters.words]
+        numbers = parameters(stage, layer.form, layer.timing.lanes)
+        digits = -(-numbers.row.size // 4)
+        lines = [f"{word:0{digits}x}\n".encode() for word in numbers.words]
         for start, end, file in rom_banks(len(lines), _parameters_name(stage.name)):
             files[file] = b"".join(lines[start:end])
     return files
@@ -147,8 +140,8 @@ def rom_widths(layer: LayerPlan) -> dict[str, tuple[int, int]]:
         for pe, start, end in _rom_parts(layer)
     ]
     if layer.form is not None and stage.bounds is Bounds.TYPE:
-        parameters = _parameters(layer.form, layer.timing.lanes, _loadable(layer, array_shape(layer)))
-        roms.append((_parameters_name(stage.name), parameters.row.size, len(parameters.words)))
+        numbers = parameters(stage, layer.form, layer.timing.lanes)
+        roms.append((_parameters_name(stage.name), numbers.row.size, len(numbers.words)))
     return {
         bank.file: (width, bank.end - bank.start)
         for name, width, rows in roms
@@ -176,7 +169,6 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
     by."""
     stage = layer.stage
     assert isinstance(stage, MatrixVectorStage)
-    low, top = stage.accumulators()
     return ArrayShape(
         layer.fold.pe,
         layer.fold.simd,
@@ -184,37 +176,19 @@ def array_shape(layer: LayerPlan) -> ArrayShape:
         stage.source.bits,
         stage.raw_high,
         stage.total_high,
-        int(low.min()),
-        int(top.max()),
+        *stage.whole_range,
         layer.fold.pixels,
         layer.fold.logic,
     )
 
 
-def _requantise(layer: LayerPlan, array: ArrayShape, *, inline: bool) -> Requantise | None:
+def _requantise(layer: LayerPlan, *, inline: bool) -> Requantise | None:
     """What requantises the layer, with the numbers of the channels in a file if they can be loaded."""
-    form = layer.form
-    if form is None:
+    stage, form = layer.stage, layer.form
+    if form is None or not isinstance(stage, MatrixVectorStage):
         return None
-    loadable = _loadable(layer, array)
-    if loadable is not None and not inline:
-        loadable = replace(loadable, file=_parameters_name(layer.stage.name))
-    common = array.low, array.high, layer.timing.lanes, form.bits
+    room = loadable(stage, form, "" if inline else _parameters_name(stage.name))
+    common = *stage.whole_range, layer.timing.lanes, form.bits
     if isinstance(form, ScaleForm):
-        return ScaleRequantise(*common, form.multiplier, form.offset, form.shift, loadable)
-    return ThresholdRequantise(*common, form.thresholds, loadable)
-
-
-def _loadable(layer: LayerPlan, array: ArrayShape) -> Loadable | None:
-    """As much room as the numbers of any requantisation of the layer need, if it is reloadable."""
-    if not isinstance(layer.stage, MatrixVectorStage) or layer.stage.bounds is Bounds.REAL:
-        return None
-    if isinstance(layer.form, ScaleForm):
-        return Loadable(ScaleRoom.over(array.low, array.high).ends)
-    return Loadable(((array.low, array.high + 1),))
-
-
-def _parameters(form: Form, lanes: int, loadable: Loadable | None) -> Parameters:
-    if isinstance(form, ScaleForm):
-        return scale_parameters(lanes, form.multiplier, form.offset, loadable)
-    return threshold_parameters(lanes, form.thresholds, loadable)
+        return ScaleRequantise(*common, form.multiplier, form.offset, form.shift, room)
+    return ThresholdRequantise(*common, form.thresholds, room)

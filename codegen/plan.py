@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.ir import IntegerNetwork, Requantise, UserError
-from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.streams import accumulator
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
 
 from .beats import BeatFormat
 from .cycles import Prediction, predict
 from .folds import Fold, window
+from .parameters import latency
 from .requantise import (
+    Form,
     RequantiseError,
-    ScaleForm,
-    ThresholdForm,
     loadable_form,
     prove,
     scale_form,
@@ -27,9 +26,7 @@ from .requantise import (
 )
 from .stages import ArgmaxStage, Bounds, MatrixVectorStage, PoolStage, Stage
 
-__all__ = ["Form", "LayerPlan", "Plan", "Sizes", "layer_plan", "requantise_forms", "size"]
-
-Form = ScaleForm | ThresholdForm
+__all__ = ["LayerPlan", "Plan", "Sizes", "layer_plan", "requantise_forms", "size"]
 
 STEADY_IMAGES = 4
 """Images a layer after whose first half the interval between images is taken to be steady,"""
@@ -159,7 +156,7 @@ def requantise_forms(stages: Sequence[Stage]) -> dict[str, Form]:
     forms: dict[str, Form] = {}
     for stage in stages:
         if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
-            low, high = stage.accumulators()
+            low, high = stage.accumulators
             if stage.bounds is Bounds.REAL:
                 op, make = stage.requantise, _cheaper
             else:
@@ -244,10 +241,6 @@ def layer_plan(
     sliding = window(stage, fold, lanes, buffer_rows=rows)
     if isinstance(stage, PoolStage):
         return LayerPlan(stage, fold, pool_timing(sliding, given.fifo_depth), None)
-    latency = 0 if form is None else _latency(form)
-    timing = matrix_vector_timing(sliding, fold.pe, stage.channels, latency, given.fifo_depth)
+    cycles = latency(stage, form)
+    timing = matrix_vector_timing(sliding, fold.pe, stage.channels, cycles, given.fifo_depth)
     return LayerPlan(stage, fold, timing, form)
-
-
-def _latency(form: Form) -> int:
-    return ScaleRequantise.latency if isinstance(form, ScaleForm) else ThresholdRequantise.latency

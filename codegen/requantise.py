@@ -109,6 +109,9 @@ class ThresholdForm:
         return np.stack(columns, axis=-1)
 
 
+Form = ScaleForm | ThresholdForm
+
+
 def _count_reached(row: tuple[int, ...], acc: IntArray) -> IntArray:
     return np.searchsorted(np.array(row, np.int64), acc, side="right").astype(np.int64)
 
@@ -179,7 +182,7 @@ class ScaleRoom:
         return (0, (1 << self.multiplier_bits) - 1), (-half, half - 1)
 
 
-def loadable_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> "ScaleForm | ThresholdForm":
+def loadable_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> Form:
     """The form in hardware that holds any other of its kind too, for an operation per channel.
 
     Thresholds where a code has few levels, else a scale with the shift of ``ScaleRoom``. low, high: as for
@@ -200,7 +203,7 @@ def loadable_form(op: Requantise, low: npt.ArrayLike, high: npt.ArrayLike) -> "S
     return form
 
 
-def prove(op: Requantise, form: ScaleForm | ThresholdForm, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
+def prove(op: Requantise, form: Form, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
     """Raise RequantiseError, naming the first channel and accumulator at which form and definition differ.
 
     low, high: as for `threshold_form`. The proof knows nothing of how the form was found: it runs both, on

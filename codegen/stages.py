@@ -7,6 +7,7 @@ to look at the same stream, rows by columns by channels, and disappears.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class MatrixVectorStage(Stage):
         """The largest sum of the codes that an output channel reads, sum(x)."""
         return self.weights.codes[0].size * self.source.high
 
-    @property
+    @cached_property
     def raw_high(self) -> int:
         """The largest sum of weight codes times codes, sum(r x), over the output channels."""
         if self.bounds is Bounds.TYPE:
@@ -101,6 +102,7 @@ class MatrixVectorStage(Stage):
         codes = self.weights.codes.reshape(self.channels, -1).astype(np.int64)
         return int(codes.sum(axis=1).max()) * self.source.high
 
+    @cached_property
     def accumulators(self) -> tuple[Range, Range]:
         """Lowest and highest accumulator of each output channel, int64 (out,).
 
@@ -110,6 +112,12 @@ class MatrixVectorStage(Stage):
             return self.weights.channel_range(self.source.low, self.source.high)
         reach = np.full(self.channels, ((1 << self.weights.bits) - 1) * self.total_high, np.int64)
         return -reach, reach
+
+    @property
+    def whole_range(self) -> tuple[int, int]:
+        """Lowest and highest accumulator of the layer."""
+        low, high = self.accumulators
+        return int(low.min()), int(high.max())
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ def _bounded(stage: Stage, bounds: Bounds) -> Stage:
     stage = replace(stage, bounds=bounds)
     if bounds is Bounds.TYPE and stage.raw_high >= 1 << 61:
         raise UserError(f"layer '{stage.name}': the sums of any weights must fit in 62 bits, and do not")
-    low, high = stage.accumulators()
+    low, high = stage.accumulators
     return replace(stage, result=replace(stage.result, low=int(low.min()), high=int(high.max())))
 
 

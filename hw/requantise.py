@@ -7,8 +7,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .geometry import ceil_div
 from .memory import SequenceRom
-from .pipeline import later, valids
+from .pipeline import later, tree_levels, valids
 from .streams import OPERAND_BITS, accumulator, beat, free_running
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Parameters",
     "ScaleRequantise",
     "ThresholdRequantise",
+    "limbs",
     "scale_parameters",
     "threshold_parameters",
 ]
@@ -47,11 +49,9 @@ class ScaleRequantise(wiring.Component):
 
     ``multiplier`` and ``offset``: one number for the layer, or one for each channel; channels arrive
     ``lanes`` a beat, from 0 to the last and again. One beat a cycle. ``latency``: the channel's numbers,
-    operands, products, the offset added, the upper product of an accumulator that is wider than a multiplier
-    added, clip. ``loadable``: ends of multiplier and offset.
+    operands, products of limbs as wide as a multiplier takes, a register a level of the tree over these and
+    the offset, clip. ``loadable``: ends of multiplier and offset.
     """
-
-    latency = FETCH + 5
 
     def __init__(
         self,
@@ -71,7 +71,15 @@ class ScaleRequantise(wiring.Component):
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.multiplier, self.offset, self.shift = tuple(multiplier), tuple(offset), shift
         self.parameters = scale_parameters(lanes, multiplier, offset, loadable)
+        (_, top), _ = (ends for ends, _ in self.parameters.columns)
+        self.latency = self.latency_of(low, high, top)
         super().__init__(_ports(accumulator(low, high), lanes, bits))
+
+    @staticmethod
+    def latency_of(low: int, high: int, top: int) -> int:
+        """Cycles from an accumulator to its code. ``low``, ``high``: its ends; ``top``: of a multiplier."""
+        products = limbs(accumulator(low, high)) * limbs(accumulator(0, top))
+        return FETCH + 3 + tree_levels(1 + products)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -79,15 +87,13 @@ class ScaleRequantise(wiring.Component):
         shape = accumulator(min(0, self.low) * top + least, max(0, self.high) * top + most)
         parameters = self.parameters.read(m, self.i.valid)
         valid = valids(m, self.i.valid, self.latency)
-        operand, product, offsetting, adding, clipping = valid[FETCH:-1]
+        operand, product, *adding, clipping = valid[FETCH:-1]
         m.d.comb += self.o.valid.eq(valid[-1])
         for k, (factor, offset) in enumerate(parameters):
-            acc, factor = later(m, valid[:FETCH], self.i.payload[k]), later(m, [operand], factor)
-            low, *high = (later(m, [product], later(m, [operand], limb) * factor) for limb in _limbs(acc))
-            total = later(m, [offsetting], low + later(m, [operand, product], offset))
-            for upper in high:
-                total = total + (later(m, [offsetting], upper) << _LIMB)
-            total = later(m, [adding], total, shape)
+            acc = later(m, valid[:FETCH], self.i.payload[k])
+            terms = [later(m, [operand, product], offset)]
+            terms += _products(m, operand, product, acc, factor)
+            total = _sum(m, adding, terms, shape)
             with m.If(clipping):
                 m.d.sync += self.o.payload[k].eq(_clip(total >> self.shift, self.bits))
         return m
@@ -141,12 +147,39 @@ def _clip(value: Value, bits: int) -> Value:
 _LIMB = OPERAND_BITS - 1  # one bit is left for the sign
 
 
-def _limbs(value: Value) -> list[Value]:
-    """A number cut into what one multiplier takes and the rest above it, if there is any."""
-    if len(value) <= OPERAND_BITS:
-        return [value]
-    upper = value[_LIMB:]
-    return [value[:_LIMB], upper.as_signed() if value.shape().signed else upper]
+def limbs(shape: Shape) -> int:
+    """Into how many parts that one multiplier takes a number of this shape is cut."""
+    return max(1, ceil_div(shape.width - shape.signed, _LIMB))
+
+
+def _cut(value: Value) -> list[Value]:
+    """The parts of a number, lowest first; the sign stays with the last."""
+    count = limbs(value.shape())
+    if isinstance(value, Const):
+        parts = [value.value >> k * _LIMB & (1 << _LIMB) - 1 for k in range(count)]
+        return [Const(part) for part in parts]
+    lower, last = [value[k * _LIMB : (k + 1) * _LIMB] for k in range(count - 1)], value[(count - 1) * _LIMB :]
+    return [*lower, last.as_signed() if value.shape().signed else last]
+
+
+def _products(m: Module, operand: Value, product: Value, acc: Value, factor: Value) -> list[Value]:
+    """Those of each part of an accumulator and each of a factor in their places, lowest first: a register
+    before them and one behind."""
+    lefts, rights = ([later(m, [operand], part) for part in _cut(number)] for number in (acc, factor))
+    pairs = [(i + j, left, right) for i, left in enumerate(lefts) for j, right in enumerate(rights)]
+    return [
+        later(m, [product], left * right).shift_left(place * _LIMB)
+        for place, left, right in sorted(pairs, key=lambda pair: pair[0])
+    ]
+
+
+def _sum(m: Module, enables: Sequence[Value], terms: Sequence[Value], shape: Shape) -> Value:
+    """The sum of ``terms``, which has ``shape``: a tree, one of ``enables`` a level."""
+    level = list(terms)
+    for enable in enables:
+        sums = [sum(level[k + 1 : k + 2], level[k]) for k in range(0, len(level), 2)]
+        level = [later(m, [enable], one, shape if len(sums) == 1 else None) for one in sums]
+    return level[0]
 
 
 class Parameters:
@@ -159,6 +192,11 @@ class Parameters:
         self.row = data.ArrayLayout(data.StructLayout(fields), lanes)
 
     @property
+    def are_constant(self) -> bool:
+        """Whether the layer has one set that is never replaced."""
+        return self.loadable is None and len(self.columns[0][1]) == 1
+
+    @property
     def words(self) -> list[int]:
         """The memory's contents; beyond the last channel its numbers once more."""
         channels = len(self.columns[0][1])
@@ -169,7 +207,7 @@ class Parameters:
     def read(self, m: Module, step: Value) -> list[list[Value]]:
         """For each lane the numbers of its channel, in the order of the channels, ``FETCH`` cycles after its
         beat."""
-        if self.loadable is None and len(self.columns[0][1]) == 1:
+        if self.are_constant:
             return [[Const(numbers[0], accumulator(*ends)) for ends, numbers in self.columns]] * self.lanes
         words = self.words
         contents = words if self.loadable is None else self.loadable.file or words

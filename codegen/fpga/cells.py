@@ -89,9 +89,10 @@ def product(family: Family, left: int, right: int) -> Resources:
 
 def constant_product(family: Family, weight: int, code: int) -> Resources:
     """The product of a code and a constant weight of so many bits, and the register behind it. Half of the
-    bits are set, two places apart, and so many codes are added up; one bit times many are wires."""
-    if min(weight, code) == 1:
-        return registers(family, code // 2 if weight == 1 else 1)
+    bits are set, two places apart, and so many codes are added up; one bit times many are wires from the
+    code, which is kept for its own sum."""
+    if 1 in (weight, code):
+        return Resources()
     sums = sum(code + 2 * k for k in range(weight // 2 - 1))
     return Resources(sums, (weight + code) * 3 // 4)
 

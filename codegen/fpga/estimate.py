@@ -6,16 +6,18 @@ and blocks of memory are meant to come out exact, the rest within some per cent 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from math import gcd
 from operator import or_
 
 import numpy as np
+from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from codegen.accelerator import array_shape
+from codegen.parameters import parameters
 from codegen.plan import LayerPlan, Plan
-from codegen.requantise import ScaleForm, ThresholdForm
+from codegen.requantise import Form, ThresholdForm
 from codegen.stages import MatrixVectorStage
 from codegen.weights import rom_lanes, weight_steps
 from hw.banks import SHALLOW, Banks, ring_depth, word_bits
@@ -24,6 +26,7 @@ from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once
 from hw.memory import rom_banks
 from hw.pipeline import tree_levels
+from hw.requantise import Parameters, limbs
 from hw.streams import OPERAND_BITS, accumulator
 
 from .cells import (
@@ -48,23 +51,20 @@ def estimate(plan: Plan, family: Family) -> dict[str, Resources]:
     """What each engine of a plan takes, by name."""
     found = {}
     for layer in plan.layers:
-        array = array_shape(layer) if isinstance(layer.stage, MatrixVectorStage) else None
-        found[layer.stage.name] = estimate_layer(layer, array, family)
+        found[layer.stage.name] = estimate_layer(layer, family)
     if plan.argmax is not None:
         scores, channels = plan.layers[-1].format, plan.argmax.source.channels
         found[plan.argmax.name] = estimate_argmax(scores.bits, scores.lanes, channels, family)
     return found
 
 
-def estimate_layer(
-    layer: LayerPlan, array: ArrayShape | None, family: Family, *, contents: bool = True
-) -> Resources:
-    """What a layer takes; ``array`` is what its matrix-vector unit computes, ``None`` for a pool.
+def estimate_layer(layer: LayerPlan, family: Family, *, contents: bool = True) -> Resources:
+    """What a layer takes.
 
     ``contents``: bits of the weights that are the same in every word are no memory; without, all bits count,
     which is faster.
     """
-    return _total(parts(layer, array, family, contents=contents).values())
+    return _total(parts(layer, family, contents=contents).values())
 
 
 def estimate_input(in_lanes: int, granule: int, channels: int, bits: int, family: Family) -> Resources:
@@ -77,9 +77,7 @@ def estimate_input(in_lanes: int, granule: int, channels: int, bits: int, family
     return _total([beats, loop(family, full), loop(family, gathered), tables, flops])
 
 
-def parts(
-    layer: LayerPlan, array: ArrayShape | None, family: Family, *, contents: bool = True
-) -> dict[str, Resources]:
+def parts(layer: LayerPlan, family: Family, *, contents: bool = True) -> dict[str, Resources]:
     """What each component of a layer takes, by name."""
     timing = layer.timing
     window, bits, lanes = timing.window, layer.stage.source.bits, timing.lanes
@@ -90,19 +88,19 @@ def parts(
         "banks": _banks(window, bits, family),
         "fifo": _fifo(layer.format.width, timing.fifo_depth, timing.reservation, family),
     }
-    if array is None:
+    if not isinstance(layer.stage, MatrixVectorStage):
         return found | {"reduce": _reduce(bits, lanes, window.lanes // lanes, family)}
+    array = array_shape(layer)
     found |= {
         "weights": _weights(layer, array, family, contents),
         "array": _array(array, window.lanes, window.weight_steps, family),
         "serialiser": _serialiser(array, lanes, timing.reservation, family),
         "recentre": _recentre(array, lanes, family),
     }
-    match layer.form:
-        case ScaleForm():
-            found["requantise"] = _scale(layer.form, array, lanes, family)
-        case ThresholdForm():
-            found["requantise"] = _threshold(layer.form, array, lanes, family)
+    if layer.form is not None:
+        found["requantise"] = _requantise(
+            layer.form, parameters(layer.stage, layer.form, lanes), array, family
+        )
     return found
 
 
@@ -289,50 +287,70 @@ def _recentre(a: ArrayShape, lanes: int, family: Family) -> Resources:
 _LIMB = OPERAND_BITS - 1
 
 
-def _scale(form: ScaleForm, a: ArrayShape, lanes: int, family: Family) -> Resources:
-    acc = accumulator(a.low, a.high)
-    top, least, most = max(form.multiplier), min(-1, *form.offset), max(0, *form.offset)
-    factor, offset = accumulator(0, top).width, accumulator(least, most).width
+def _requantise(form: Form, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
+    each = _threshold if isinstance(form, ThresholdForm) else partial(_scale, form.shift)
+    lane = each(form.bits, numbers, a, family)
+    return _times(lane, numbers.lanes) + registers(family, 5) + _parameters(numbers, family)
+
+
+def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
+    """A lane that multiplies and adds."""
+    acc, ((_, top), (least, most)) = accumulator(a.low, a.high), (ends for ends, _ in numbers.columns)
+    factor, offset = accumulator(0, top), accumulator(least, most)
     total = accumulator(min(0, a.low) * top + least, max(0, a.high) * top + most).width
-    split, kept = acc.width > OPERAND_BITS, max(0, total - form.shift)  # nothing reads the bits below
-    limbs = [(_LIMB, False), (acc.width - _LIMB, acc.signed)] if split else [(acc.width, acc.signed)]
-    low = max(limbs[0][0] + factor, offset) + 1
-    tables, sums = adder(family, low), max(0, low - form.shift)
-    delays = 2 * acc.width + (2 * offset if form.channels > 1 else 0)
-    if split:
-        tables, sums = tables + adder(family, total), low - min(form.shift, _LIMB) + kept
-        delays += limbs[1][0] + factor
-    else:
-        delays += kept
-    clip = form.bits + ceil_div(max(0, total - form.shift - form.bits), 3) + 1
-    lane = registers(family, delays) + Resources(tables + clip, sums + form.bits)
-    lane += _total(multiplier(family, width, factor + signed) for width, signed in limbs)
-    columns = [(factor, form.multiplier), (offset, form.offset)]
-    return _times(lane, lanes) + registers(family, 5) + _parameters(columns, lanes, family)
+    lefts, rights = _limbs(acc), _limbs(factor)
+    pairs = sorted((i + j, left, right) for i, left in enumerate(lefts) for j, right in enumerate(rights))
+    found = [multiplier(family, left + acc.signed, right) for _, left, right in pairs]
+    terms = [(0, offset.width), *((place * _LIMB, left + right) for place, left, right in pairs)]
+    found += [registers(family, 2 * acc.width + (0 if numbers.are_constant else 2 * offset.width))]
+    found += [_sums(terms, total, shift, family)]
+    clip = bits + ceil_div(max(0, total - shift - bits), 3) + 1
+    return _total([*found, Resources(clip, bits)])
 
 
-def _threshold(form: ThresholdForm, a: ArrayShape, lanes: int, family: Family) -> Resources:
-    acc, count = accumulator(a.low, a.high).width, (1 << form.bits) - 1
-    low, high = min(row[0] for row in form.thresholds), max(row[-1] for row in form.thresholds)
-    width = accumulator(low, max(0, high)).width
-    tables = count * adder(family, max(acc, width) + 1) + 2 * (count - form.bits)
-    lane = registers(family, 2 * acc) + Resources(tables, count + form.bits)
-    columns = [(width, column) for column in zip(*form.thresholds, strict=True)]
-    return _times(lane, lanes) + registers(family, 5) + _parameters(columns, lanes, family)
+def _limbs(shape: Shape) -> list[int]:
+    """Bits of the parts that a number is cut into for the multipliers, but for the sign."""
+    bits, count = shape.width - shape.signed, limbs(shape)
+    return [_LIMB] * (count - 1) + [bits - (count - 1) * _LIMB]
 
 
-def _parameters(columns: Sequence[tuple[int, Sequence[int]]], lanes: int, family: Family) -> Resources:
-    """The numbers of each channel, columns of so many bits, where channels differ. Bits that are the same in
-    every word are no memory; a single word is followed by one of zeros."""
-    channels = len(columns[0][1])
-    if channels == 1:
+def _sums(terms: Sequence[tuple[int, int]], total: int, shift: int, family: Family) -> Resources:
+    """A tree of sums of terms, each from its lowest place so many bits up; of the whole, nothing reads the
+    bits below ``shift``."""
+    found, level = Resources(), [(place, place + width) for place, width in terms]
+    while len(level) > 1:
+        pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
+        level = [(pair[0][0], min(total, max(top for _, top in pair) + len(pair) - 1)) for pair in pairs]
+        for pair, (low, top) in zip(pairs, level, strict=True):
+            if len(pair) > 1:
+                found += Resources(adder(family, top - pair[1][0]))
+            found += registers(family, top - (max(low, min(shift, top)) if len(level) == 1 else low))
+    return found
+
+
+def _threshold(bits: int, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
+    """A lane that compares with every threshold."""
+    acc, count = accumulator(a.low, a.high).width, len(numbers.columns)
+    width = max(accumulator(*ends).width for ends, _ in numbers.columns)
+    tables = count * adder(family, max(acc, width) + 1) + 2 * (count - bits)
+    return registers(family, 2 * acc) + Resources(tables, count + bits)
+
+
+def _parameters(numbers: Parameters, family: Family) -> Resources:
+    """The numbers of each channel, where channels differ or others may be loaded. Bits that are the same in
+    every word, whatever is loaded, are no memory; a single word is followed by one of zeros."""
+    if numbers.are_constant:
         return Resources()
+    columns, lanes = numbers.columns, numbers.lanes
+    channels = len(columns[0][1])
     depth, used = ceil_div(channels, lanes), 0
-    for width, numbers in columns:
-        padded = [*numbers, *[numbers[-1]] * (-channels % lanes)]
+    for ends, column in columns:
+        padded = [*column, *[column[-1]] * (-channels % lanes)]
+        width = accumulator(*ends).width
         for lane in range(lanes):
             words = padded[lane::lanes] if depth > 1 else [padded[lane], 0]
-            used += (reduce(or_, (word ^ words[0] for word in words)) & ((1 << width) - 1)).bit_count()
+            varying = reduce(or_, (word ^ words[0] for word in words)) & ((1 << width) - 1)
+            used += width if numbers.loadable is not None else varying.bit_count()
     words_out = registers(family, 0 if family is Family.ECP5 else used)
     return loop(family, depth) + words_out + Resources(memories=block_count(family, used, max(2, depth)))
 

@@ -6,13 +6,13 @@ from functools import cache
 
 import numpy as np
 
-from codegen.accelerator import array_shape
 from codegen.fold import Cost, Ledger, fold_within, least_costs
 from codegen.folds import Fold, Option, options
 from codegen.ir import DorefaWeights, UserError
-from codegen.plan import Form, Plan, layer_plan
+from codegen.plan import Plan, layer_plan
+from codegen.requantise import Form
 from codegen.stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage
-from hw.matrix_vector import ArrayShape, products_at_once
+from hw.matrix_vector import products_at_once
 
 from .cells import constant_product, product
 from .devices import DEVICES, Device, Family, Resources
@@ -101,18 +101,11 @@ def _of_logic(stage: MatrixVectorStage, device: Device, most: int) -> Iterator[O
 
 def _price(stage: Layer, form: Form | None, family: Family) -> Callable[[Option], Resources]:
     """What a fold of a stage takes, without what depends on the layer before it."""
-    shapes: list[ArrayShape] = []
 
     @cache
     def price(option: Option) -> Resources:
         layer = layer_plan(stage, option.fold, option.granule, form)
-        if isinstance(stage, PoolStage):
-            return estimate_layer(layer, None, family)
-        if not shapes:
-            shapes.append(array_shape(layer))  # the bounds of its sums are the same for every fold
-        fold = option.fold
-        array = replace(shapes[0], pe=fold.pe, simd=fold.simd, pixels=fold.pixels, logic=fold.logic)
-        return estimate_layer(layer, array, family, contents=False)
+        return estimate_layer(layer, family, contents=False)
 
     return price
 

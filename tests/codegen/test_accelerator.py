@@ -11,8 +11,8 @@ from codegen.build import streams
 from codegen.fold import fold
 from codegen.folds import Fold
 from codegen.ir import Conv, DorefaWeights, IntegerNetwork
-from codegen.plan import Form, Plan, requantise_forms, size
-from codegen.requantise import prove, scale_form, threshold_form
+from codegen.plan import Plan, requantise_forms, size
+from codegen.requantise import Form, prove, scale_form, threshold_form
 from codegen.stages import MatrixVectorStage, Stage, fuse
 from codegen.weights import rom_words, weight_steps
 from sim.amaranth_bench import AmaranthBench
@@ -30,7 +30,7 @@ def any_forms(stages: Sequence[Stage], random: np.random.Generator) -> dict[str,
     forms: dict[str, Form] = {}
     for stage in stages:
         if isinstance(stage, MatrixVectorStage) and stage.requantise is not None:
-            low, high = stage.accumulators()
+            low, high = stage.accumulators
             make = threshold_form if stage.requantise.bits <= 4 and random.random() < 0.5 else scale_form
             forms[stage.name] = make(stage.requantise, low, high)
             prove(stage.requantise, forms[stage.name], low, high)

@@ -134,7 +134,7 @@ def test_the_ends_are_reached_and_no_wider(seed: int) -> None:
                 DorefaWeights(np.full(shape, code), stage.weights.bits).channel_range(0, stage.source.high)
                 for code in (0, top)
             )
-            lows, highs = stage.accumulators()
+            lows, highs = stage.accumulators
             assert set(lows) == set(low[0]) and set(highs) == set(high[1])
             assert stage.raw_high == top * stage.total_high == top * stage.source.high * np.prod(shape)
 
@@ -144,7 +144,7 @@ def test_groups_pixels_and_the_last_sums_are_bounded_by_the_type() -> None:
     plan = planned(chain.conv("last", 3, (2, 2), bits=5).network())
     grouped, last = (layer.stage for layer in plan.layers)
     assert isinstance(grouped, MatrixVectorStage) and isinstance(last, MatrixVectorStage)
-    assert [int(ends.max()) for ends in grouped.accumulators()] == [-3 * 7 * 18, 3 * 7 * 18]
+    assert [int(ends.max()) for ends in grouped.accumulators] == [-3 * 7 * 18, 3 * 7 * 18]
     assert (last.result.low, last.result.high) == (-31 * 3 * 24, 31 * 3 * 24)
     assert array_shape(plan.layers[1]).raw_high == 31 * 3 * 24
     assert plan.layers[1].format.bits == accumulator(last.result.low, last.result.high).width == 13

@@ -31,7 +31,7 @@ def test_report_of_a_digits_build() -> None:
         "macs": 21664,
         "lanes": 76,
         "cycles_per_image": {"predicted": 288, "simulated": None},
-        "first_image_latency": {"predicted": 887, "simulated": None},
+        "first_image_latency": {"predicted": 885, "simulated": None},
         "lane_efficiency": 0.9898,
         "argmax": "argmax",
         "fpga": None,

@@ -93,7 +93,7 @@ def test_every_stage_reads_what_the_one_before_sends(seed: int) -> None:
 def test_accumulators_are_bounded_channel_by_channel() -> None:
     (stage,) = fuse(Chain(0, (4, 4, 2), 3).conv("conv", 5, (2, 2), bits=3).network())
     assert isinstance(stage, MatrixVectorStage)
-    low, high = stage.accumulators()
+    low, high = stage.accumulators
     values = stage.weights.values.reshape(5, -1)
     assert low.tolist() == [7 * int(row[row < 0].sum()) for row in values]
     assert high.tolist() == [7 * int(row[row > 0].sum()) for row in values]

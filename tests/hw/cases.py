@@ -13,12 +13,12 @@ from codegen.beats import BeatFormat
 from codegen.cycles import predict
 from codegen.folds import Fold, window
 from codegen.ir import Conv, DorefaWeights, MaxPool, Requantise, TensorType
+from codegen.parameters import latency
 from codegen.plan import LayerPlan
 from codegen.requantise import scale_form, threshold_form
 from codegen.stages import FeatureMap, MatrixVectorStage, PoolStage
 from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import serial_lanes
-from hw.requantise import ScaleRequantise, ThresholdRequantise
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
 from sim.amaranth_bench import AmaranthBench
 from sim.ports import NO_STALL, Record, Stall
@@ -26,12 +26,8 @@ from sim.scoreboard import Expectation, compare, compare_cycles
 
 from .bench import Watched
 
-FORMS = {
-    "raw": (None, 0),
-    "scale": (scale_form, ScaleRequantise.latency),
-    "thresholds": (threshold_form, ThresholdRequantise.latency),
-}
-"""What stands at the end of a layer: how its form is found, and its latency."""
+FORMS = {"raw": None, "scale": scale_form, "thresholds": threshold_form}
+"""What stands at the end of a layer: how its form is found."""
 
 
 def seeds(quick: int, every: int) -> list[Any]:
@@ -142,17 +138,16 @@ def conv_case(seed: int, **fixed: Any) -> Case:
     """A random convolution, randomly folded. ``fixed``: what is not left to chance, by name."""
     draw = Draw(seed, fixed)
     stage, conv = _conv(draw)
-    form_of, latency = FORMS[draw.or_fixed("form", draw.one_of(*FORMS))]
+    form_of = FORMS[draw.or_fixed("form", draw.one_of(*FORMS))]
     fold = _fold(draw, stage)
-    timing = _timing(draw, stage, fold, latency)
+    requantise = _requantise(draw, stage)
+    form = form_of(requantise, *stage.accumulators) if form_of else None
+    timing = _timing(draw, stage, fold, latency(stage, form))
     shape = (stage.source.rows, stage.source.columns, stage.source.channels)
     images = draw.codes(stage.source.bits, draw.or_fixed("images", draw.whole(1, 3)), *shape)
     values = conv.apply(images)
-    if form_of is None:
-        return Case(LayerPlan(stage, fold, timing, None), images, values)
-    requantise = _requantise(draw, stage)
-    form = form_of(requantise, *stage.accumulators())
-    return Case(LayerPlan(stage, fold, timing, form), images, requantise.apply(values))
+    expected = values if form is None else requantise.apply(values)
+    return Case(LayerPlan(stage, fold, timing, form), images, expected)
 
 
 def _conv(draw: Draw) -> tuple[MatrixVectorStage, Conv]:
@@ -210,7 +205,7 @@ def _timing(draw: Draw, stage: MatrixVectorStage, fold: Fold, latency: int) -> L
 
 def _requantise(draw: Draw, stage: MatrixVectorStage) -> Requantise:
     """A scale and an offset, for the layer or for each channel, with which most codes occur."""
-    low, high = stage.accumulators()
+    low, high = stage.accumulators
     bits, fraction = draw.whole(1, 4), draw.whole(0, 9)
     if draw.one_of(True, False):
         low, high = low.min(), high.max()

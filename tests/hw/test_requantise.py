@@ -2,6 +2,8 @@
 """Both requantisations over the whole range of accumulators, with worse parameters than networks have."""
 
 from collections.abc import Sequence
+from itertools import cycle
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,43 @@ def test_scale_over_its_whole_range(
     pixels = whole_range(*ends, channels=max(2, len(multiplier)))
     expected = ScaleForm(multiplier, offset, shift, bits).apply(np.array(pixels)).tolist()
     assert run(unit, pixels) == expected
+
+
+WIDTHS = [(18, 17), (18, 18), (19, 17), (18, 51), (19, 35), (35, 18), (36, 34), (20, 44), (44, 70)]
+"""Bits of an accumulator with its sign and of a multiplier, on both sides of where a part is added."""
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("acc_bits", "multiplier_bits"), WIDTHS)
+def test_scale_cuts_wide_numbers_for_its_multipliers(
+    acc_bits: int, multiplier_bits: int, channels: int
+) -> None:
+    """All ones, a single one, and random bits, wherever a carry may go from a part to the next."""
+    random = Random(f"{acc_bits} {multiplier_bits} {channels}")
+    half, top = 1 << acc_bits - 1, (1 << multiplier_bits) - 1
+    pixels = [[acc] * max(2, channels) for acc in (-half, half - 1, -1, 0, 1, half >> 1)]
+    pixels += [[random.randrange(-half, half) for _ in range(max(2, channels))] for _ in range(60)]
+    multiplier = [top, 1 << multiplier_bits - 1, random.randrange(top)][:channels]
+    offset = [random.randrange(-half * top, half * top) for _ in multiplier]
+    for shift in (acc_bits + multiplier_bits - 6, multiplier_bits):
+        unit = ScaleRequantise(-half, half - 1, 2, 5, multiplier, offset, shift)
+        expected = [
+            [
+                min(max((m * acc + o) >> shift, 0), 31)
+                for acc, m, o in zip(pixel, cycle(multiplier), cycle(offset))
+            ]
+            for pixel in pixels
+        ]
+        assert run(unit, pixels) == expected
+
+
+def test_latency_of_a_scale_grows_by_a_cycle_where_its_tree_gets_a_level() -> None:
+    def cycles(acc_bits: int, multiplier_bits: int) -> int:
+        half = 1 << acc_bits - 1
+        return ScaleRequantise.latency_of(-half, half - 1, (1 << multiplier_bits) - 1)
+
+    found = [cycles(*widths) - cycles(1, 1) for widths in WIDTHS]
+    assert found == [0, 1, 1, 1, 2, 2, 2, 2, 3]  # 1, 2, 2, 3, 6, 4, 6, 6 and 15 products
 
 
 @pytest.mark.parametrize("ends", RANGES, ids=str)

@@ -169,7 +169,7 @@ def refusal(network: IntegerNetwork, device: Device) -> str:
 
 
 def test_what_is_short_is_named_with_what_there_is_and_what_would_fit() -> None:
-    device, network = DEVICES["ice40-up5k"], digits_of(8, 8)
+    device, network = DEVICES["ice40-up5k"], digits_of(8, 6)
     stages = fuse(network)
     every, ledger = choices(stages, requantise_forms(stages), replace(device, has=ENDLESS))
     least = least_costs(stages, every, ledger)[0]
