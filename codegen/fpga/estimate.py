@@ -7,11 +7,12 @@ and blocks of memory are meant to come out exact, the rest within some per cent 
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial, reduce
+from itertools import product as cartesian
 from math import gcd
 from operator import or_
 
 import numpy as np
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, unsigned
 from numpy.typing import NDArray
 
 from codegen.accelerator import array_shape
@@ -298,9 +299,9 @@ def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Fa
     acc, ((_, top), (least, most)) = accumulator(a.low, a.high), (ends for ends, _ in numbers.columns)
     factor, offset = accumulator(0, top), accumulator(least, most)
     total = accumulator(min(0, a.low) * top + least, max(0, a.high) * top + most).width
-    lefts, rights = _limbs(acc), _limbs(factor)
-    pairs = sorted((i + j, left, right) for i, left in enumerate(lefts) for j, right in enumerate(rights))
-    found = [multiplier(family, left + acc.signed, right) for _, left, right in pairs]
+    parts = cartesian(enumerate(_limbs(acc)), enumerate(_limbs(factor)))
+    pairs = sorted((i + j, left.width, right.width + left.signed) for (i, left), (j, right) in parts)
+    found = [multiplier(family, left, right) for _, left, right in pairs]
     terms = [(0, offset.width), *((place * _LIMB, left + right) for place, left, right in pairs)]
     found += [registers(family, 2 * acc.width + (0 if numbers.are_constant else 2 * offset.width))]
     found += [_sums(terms, total, shift, family)]
@@ -308,10 +309,10 @@ def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Fa
     return _total([*found, Resources(clip, bits)])
 
 
-def _limbs(shape: Shape) -> list[int]:
-    """Bits of the parts that a number is cut into for the multipliers, but for the sign."""
-    bits, count = shape.width - shape.signed, limbs(shape)
-    return [_LIMB] * (count - 1) + [bits - (count - 1) * _LIMB]
+def _limbs(shape: Shape) -> list[Shape]:
+    """The parts that a number is cut into for the multipliers; the last has its sign."""
+    lower = limbs(shape) - 1
+    return [unsigned(_LIMB)] * lower + [Shape(shape.width - lower * _LIMB, shape.signed)]
 
 
 def _sums(terms: Sequence[tuple[int, int]], total: int, shift: int, family: Family) -> Resources:

@@ -23,7 +23,7 @@ from codegen.ir import IntegerNetwork, save
 from codegen.networks import find_network
 from codegen.plan import Plan, requantise_forms, size
 from codegen.report import Steps
-from codegen.stages import fuse
+from codegen.stages import Bounds, fuse
 from tests.networks import Chain, digits, random_chain
 
 ECP5, ICE40 = Family.ECP5, Family.ICE40
@@ -182,6 +182,17 @@ def test_a_network_of_constant_weights_takes_what_was_estimated(
     plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
     assert (plan.lanes, plan.cycles_per_image) == (24 * 16 + 16 * 6, 1)
     check(plan, DEVICES[device], tmp_path / "build")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_reloadable_netlist_takes_what_was_estimated(bits: int, tmp_path: Path) -> None:
+    """Its scales have room for any: four bits have thresholds, eight a factor that is cut in three."""
+    save(digits_of(bits, bits), tmp_path / "network.safetensors")
+    source = find_network(str(tmp_path / "network.safetensors"))
+    budget = Budget(48, bounds=Bounds.TYPE)
+    plan = build(source, tmp_path / "build", budget, Steps(Console(quiet=True)))
+    check(plan, DEVICES["ecp5-85k"], tmp_path / "build")
 
 
 def check(plan: Plan, device: Device, folder: Path) -> None:
