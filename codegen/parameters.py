@@ -38,5 +38,5 @@ def latency(stage: MatrixVectorStage, form: Form | None) -> int:
         return 0
     if isinstance(form, ThresholdForm):
         return ThresholdRequantise.latency
-    (_, top), _ = (ends for ends, _ in parameters(stage, form, 1).columns)
+    (_, top), _ = parameters(stage, form, 1).ends
     return ScaleRequantise.latency_of(*stage.whole_range, top)

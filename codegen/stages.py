@@ -236,8 +236,8 @@ def _bounded(stage: Stage, bounds: Bounds) -> Stage:
     stage = replace(stage, bounds=bounds)
     if bounds is Bounds.TYPE and stage.raw_high >= 1 << 61:
         raise UserError(f"layer '{stage.name}': the sums of any weights must fit in 62 bits, and do not")
-    low, high = stage.accumulators
-    return replace(stage, result=replace(stage.result, low=int(low.min()), high=int(high.max())))
+    low, high = stage.whole_range
+    return replace(stage, result=replace(stage.result, low=low, high=high))
 
 
 def _with_requantise(stage: Stage | None, node: Node, type: TensorType) -> Stage:

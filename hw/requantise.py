@@ -13,6 +13,7 @@ from .pipeline import later, tree_levels, valids
 from .streams import OPERAND_BITS, accumulator, beat, free_running
 
 __all__ = [
+    "LIMB_BITS",
     "Loadable",
     "Parameters",
     "ScaleRequantise",
@@ -71,7 +72,7 @@ class ScaleRequantise(wiring.Component):
         self.low, self.high, self.lanes, self.bits = low, high, lanes, bits
         self.multiplier, self.offset, self.shift = tuple(multiplier), tuple(offset), shift
         self.parameters = scale_parameters(lanes, multiplier, offset, loadable)
-        (_, top), _ = (ends for ends, _ in self.parameters.columns)
+        (_, top), _ = self.parameters.ends
         self.latency = self.latency_of(low, high, top)
         super().__init__(_ports(accumulator(low, high), lanes, bits))
 
@@ -83,7 +84,7 @@ class ScaleRequantise(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        (_, top), (least, most) = (ends for ends, _ in self.parameters.columns)
+        (_, top), (least, most) = self.parameters.ends
         shape = accumulator(min(0, self.low) * top + least, max(0, self.high) * top + most)
         parameters = self.parameters.read(m, self.i.valid)
         valid = valids(m, self.i.valid, self.latency)
@@ -144,21 +145,25 @@ def _clip(value: Value, bits: int) -> Value:
     return Mux(value[-1], 0, Mux(value[bits:].any(), saturated, value[:bits]))
 
 
-_LIMB = OPERAND_BITS - 1  # one bit is left for the sign
+LIMB_BITS = OPERAND_BITS - 1
+"""Bits of a part of a wide number; a multiplier has one more for its sign."""
 
 
 def limbs(shape: Shape) -> int:
     """Into how many parts that one multiplier takes a number of this shape is cut."""
-    return max(1, ceil_div(shape.width - shape.signed, _LIMB))
+    return max(1, ceil_div(shape.width - shape.signed, LIMB_BITS))
 
 
 def _cut(value: Value) -> list[Value]:
     """The parts of a number, lowest first; the sign stays with the last."""
     count = limbs(value.shape())
     if isinstance(value, Const):
-        parts = [value.value >> k * _LIMB & (1 << _LIMB) - 1 for k in range(count)]
+        parts = [value.value >> k * LIMB_BITS & (1 << LIMB_BITS) - 1 for k in range(count)]
         return [Const(part) for part in parts]
-    lower, last = [value[k * _LIMB : (k + 1) * _LIMB] for k in range(count - 1)], value[(count - 1) * _LIMB :]
+    lower, last = (
+        [value[k * LIMB_BITS : (k + 1) * LIMB_BITS] for k in range(count - 1)],
+        value[(count - 1) * LIMB_BITS :],
+    )
     return [*lower, last.as_signed() if value.shape().signed else last]
 
 
@@ -168,7 +173,7 @@ def _products(m: Module, operand: Value, product: Value, acc: Value, factor: Val
     lefts, rights = ([later(m, [operand], part) for part in _cut(number)] for number in (acc, factor))
     pairs = [(i + j, left, right) for i, left in enumerate(lefts) for j, right in enumerate(rights)]
     return [
-        later(m, [product], left * right).shift_left(place * _LIMB)
+        later(m, [product], left * right).shift_left(place * LIMB_BITS)
         for place, left, right in sorted(pairs, key=lambda pair: pair[0])
     ]
 
@@ -190,6 +195,11 @@ class Parameters:
         self.lanes, self.columns, self.loadable = lanes, list(columns), loadable
         fields = {f"column_{c}": accumulator(*ends) for c, (ends, _) in enumerate(self.columns)}
         self.row = data.ArrayLayout(data.StructLayout(fields), lanes)
+
+    @property
+    def ends(self) -> list[Ends]:
+        """Lowest and highest of each kind."""
+        return [ends for ends, _ in self.columns]
 
     @property
     def are_constant(self) -> bool:

@@ -27,8 +27,8 @@ from hw.geometry import WindowGeometry, ceil_div
 from hw.matrix_vector import ArrayShape, products_at_once
 from hw.memory import rom_banks
 from hw.pipeline import tree_levels
-from hw.requantise import Parameters, limbs
-from hw.streams import OPERAND_BITS, accumulator
+from hw.requantise import LIMB_BITS, Parameters, limbs
+from hw.streams import accumulator
 
 from .cells import (
     adder,
@@ -285,9 +285,6 @@ def _recentre(a: ArrayShape, lanes: int, family: Family) -> Resources:
 # -- requantisation ----------------------------------------------------------------------------------------
 
 
-_LIMB = OPERAND_BITS - 1
-
-
 def _requantise(form: Form, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
     each = _threshold if isinstance(form, ThresholdForm) else partial(_scale, form.shift)
     lane = each(form.bits, numbers, a, family)
@@ -296,13 +293,13 @@ def _requantise(form: Form, numbers: Parameters, a: ArrayShape, family: Family) 
 
 def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
     """A lane that multiplies and adds."""
-    acc, ((_, top), (least, most)) = accumulator(a.low, a.high), (ends for ends, _ in numbers.columns)
+    acc, ((_, top), (least, most)) = accumulator(a.low, a.high), numbers.ends
     factor, offset = accumulator(0, top), accumulator(least, most)
     total = accumulator(min(0, a.low) * top + least, max(0, a.high) * top + most).width
     parts = cartesian(enumerate(_limbs(acc)), enumerate(_limbs(factor)))
     pairs = sorted((i + j, left.width, right.width + left.signed) for (i, left), (j, right) in parts)
     found = [multiplier(family, left, right) for _, left, right in pairs]
-    terms = [(0, offset.width), *((place * _LIMB, left + right) for place, left, right in pairs)]
+    terms = [(0, offset.width), *((place * LIMB_BITS, left + right) for place, left, right in pairs)]
     found += [registers(family, 2 * acc.width + (0 if numbers.are_constant else 2 * offset.width))]
     found += [_sums(terms, total, shift, family)]
     clip = bits + ceil_div(max(0, total - shift - bits), 3) + 1
@@ -312,7 +309,7 @@ def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Fa
 def _limbs(shape: Shape) -> list[Shape]:
     """The parts that a number is cut into for the multipliers; the last has its sign."""
     lower = limbs(shape) - 1
-    return [unsigned(_LIMB)] * lower + [Shape(shape.width - lower * _LIMB, shape.signed)]
+    return [unsigned(LIMB_BITS)] * lower + [Shape(shape.width - lower * LIMB_BITS, shape.signed)]
 
 
 def _sums(terms: Sequence[tuple[int, int]], total: int, shift: int, family: Family) -> Resources:
@@ -332,7 +329,7 @@ def _sums(terms: Sequence[tuple[int, int]], total: int, shift: int, family: Fami
 def _threshold(bits: int, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
     """A lane that compares with every threshold."""
     acc, count = accumulator(a.low, a.high).width, len(numbers.columns)
-    width = max(accumulator(*ends).width for ends, _ in numbers.columns)
+    width = max(accumulator(*ends).width for ends in numbers.ends)
     tables = count * adder(family, max(acc, width) + 1) + 2 * (count - bits)
     return registers(family, 2 * acc) + Resources(tables, count + bits)
 
