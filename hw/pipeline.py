@@ -4,11 +4,11 @@ Data registers have no reset and move only with the valid of their stage, so tha
 and synthesis may use the registers inside multipliers and block RAMs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Const, Module, Shape, Signal, Value
 
-__all__ = ["later", "tree_levels", "valids"]
+__all__ = ["later", "tree", "tree_levels", "valids"]
 
 
 def valids(m: Module, valid: Value, cycles: int) -> list[Value]:
@@ -35,3 +35,20 @@ def later(m: Module, enables: Sequence[Value], value: Value, shape: Shape | None
 def tree_levels(terms: int) -> int:
     """Levels of a tree that joins two and two of so many terms."""
     return (terms - 1).bit_length()
+
+
+def tree(
+    m: Module,
+    enables: Sequence[Value],
+    terms: Sequence[Value],
+    join: Callable[[Value, Value], Value],
+    shape: Shape | None = None,
+) -> Value:
+    """``terms`` joined two and two, one of ``enables`` a level. ``shape``: of the result, where it is
+    known to be narrower than what ``join`` gives."""
+    level = list(terms)
+    for enable in enables:
+        pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
+        joined = [join(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        level = [later(m, [enable], one, shape if len(joined) == 1 else None) for one in joined]
+    return level[0]

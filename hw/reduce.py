@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
 from .geometry import ceil_div
-from .pipeline import later, tree_levels, valids
+from .pipeline import later, tree, tree_levels, valids
 from .streams import Step, beat, elastic, free_running
 
 __all__ = ["Argmax", "MaxReduce"]
@@ -45,7 +45,7 @@ class MaxReduce(wiring.Component):
         m.d.sync += self.o.valid.eq(compared & last)
         for channel in range(self.channels):
             codes = [self.i.payload.codes[tap * self.channels + channel] for tap in range(self.taps)]
-            best, running = _largest(m, enables, codes), self.o.payload[channel]
+            best, running = tree(m, enables, codes, _larger), self.o.payload[channel]
             with m.If(compared):
                 m.d.sync += running.eq(Mux(first | (best > running), best, running))
         return m
@@ -107,29 +107,22 @@ class Argmax(wiring.Component):
         return [Mux(is_last, lowest, given[k]) if k >= used else given[k] for k in range(self.lanes)]
 
 
-def _largest(m: Module, enables: Sequence[Value], values: Sequence[Value]) -> Value:
-    """The largest of ``values``: a tree, one of ``enables`` a level."""
-    level = list(values)
-    for enable in enables:
-        pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
-        larger = [Mux(pair[0] > pair[1], *pair) if len(pair) == 2 else pair[0] for pair in pairs]
-        level = [later(m, [enable], one, values[0].shape()) for one in larger]
-    return level[0]
+def _larger(left: Value, right: Value) -> Value:
+    return Mux(left > right, left, right)
 
 
 def _winner(m: Module, enables: Sequence[Value], values: Sequence[Value]) -> tuple[Value, Value]:
     """The largest of ``values`` and the lowest place of one like it: a tree, one of ``enables`` a level."""
     level: list[tuple[Value, Value]] = [(value, Const(0, 0)) for value in values]
     for enable in enables:
-        larger = [_larger(level[k : k + 2]) for k in range(0, len(level), 2)]
+        won = [_won(level[k : k + 2]) for k in range(0, len(level), 2)]
         level = [
-            (later(m, [enable], value, values[0].shape()), later(m, [enable], place))
-            for value, place in larger
+            (later(m, [enable], value, values[0].shape()), later(m, [enable], place)) for value, place in won
         ]
     return level[0]
 
 
-def _larger(pair: Sequence[tuple[Value, Value]]) -> tuple[Value, Value]:
+def _won(pair: Sequence[tuple[Value, Value]]) -> tuple[Value, Value]:
     """The larger of two values, the left one of equals, and its place in both; one alone passes."""
     (left, left_place), (right, right_place) = pair[0], pair[-1]
     wins = right > left if len(pair) == 2 else Const(0, 1)

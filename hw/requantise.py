@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import add
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
@@ -9,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .geometry import ceil_div
 from .memory import SequenceRom
-from .pipeline import later, tree_levels, valids
+from .pipeline import later, tree, tree_levels, valids
 from .streams import OPERAND_BITS, accumulator, beat, free_running
 
 __all__ = [
@@ -94,7 +95,7 @@ class ScaleRequantise(wiring.Component):
             acc = later(m, valid[:FETCH], self.i.payload[k])
             terms = [later(m, [operand, product], offset)]
             terms += _products(m, operand, product, acc, factor)
-            total = _sum(m, adding, terms, shape)
+            total = tree(m, adding, terms, add, shape)
             with m.If(clipping):
                 m.d.sync += self.o.payload[k].eq(_clip(total >> self.shift, self.bits))
         return m
@@ -176,15 +177,6 @@ def _products(m: Module, operand: Value, product: Value, acc: Value, factor: Val
         later(m, [product], left * right).shift_left(place * LIMB_BITS)
         for place, left, right in sorted(pairs, key=lambda pair: pair[0])
     ]
-
-
-def _sum(m: Module, enables: Sequence[Value], terms: Sequence[Value], shape: Shape) -> Value:
-    """The sum of ``terms``, which has ``shape``: a tree, one of ``enables`` a level."""
-    level = list(terms)
-    for enable in enables:
-        sums = [sum(level[k + 1 : k + 2], level[k]) for k in range(0, len(level), 2)]
-        level = [later(m, [enable], one, shape if len(sums) == 1 else None) for one in sums]
-    return level[0]
 
 
 class Parameters:
