@@ -32,6 +32,17 @@ class Resources:
             self.multipliers + other.multipliers,
         )
 
+    def __mul__(self, count: int) -> "Resources":
+        return Resources(self.luts * count, self.ffs * count, self.memories * count, self.multipliers * count)
+
+    def beyond(self, limit: "Resources") -> list[str]:
+        """What of it is more than ``limit``, each in words."""
+        pairs = ((name, getattr(self, field), getattr(limit, field)) for field, name in _NAMES.items())
+        return [f"{count:,} {name} of {most:,}" for name, count, most in pairs if count > most]
+
+
+_NAMES = {"luts": "LUT4", "ffs": "flip-flops", "memories": "blocks of RAM", "multipliers": "multipliers"}
+
 
 @dataclass(frozen=True)
 class Device:

@@ -239,8 +239,8 @@ def _array(a: ArrayShape, lanes: int, depth: int, family: Family) -> Resources:
     operands = registers(family, lanes * a.code_bits + a.pixels * a.simd * a.code_bits)
     code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
     terms = ceil_div(a.simd, 2) if a.weight_bits == depth == 1 else a.simd  # constants of 0 are no terms
-    trees = _times(_tree(family, terms, code_high * weight_high), sums)
-    trees += _times(_tree(family, a.simd, code_high), a.pixels)
+    trees = _tree(family, terms, code_high * weight_high) * sums
+    trees += _tree(family, a.simd, code_high) * a.pixels
     tables = sums * (adder(family, raw) + raw) + a.pixels * (adder(family, total) + total) + 2
     accumulators = Resources(tables, sums * raw + a.pixels * total)
     return _total([control, operands, _products(a, depth, family), trees, accumulators])
@@ -250,19 +250,15 @@ def _products(a: ArrayShape, depth: int, family: Family) -> Resources:
     """All products of a step, with the registers of the weights and their own."""
     count = a.pixels * a.pe * a.simd
     if depth == 1 and (a.logic or family is Family.ICE40 or min(a.weight_bits, a.code_bits) == 1):
-        return _times(constant_product(family, a.weight_bits, a.code_bits), count)
+        return constant_product(family, a.weight_bits, a.code_bits) * count
     if min(a.weight_bits, a.code_bits) == 1:
         width = max(a.weight_bits, a.code_bits)
         return registers(family, a.pe * a.simd * a.weight_bits) + Resources(count * width, count * width)
     if a.logic or family is Family.ICE40:
         weights = registers(family, a.pe * a.simd * a.weight_bits)
-        return weights + _times(product(family, a.weight_bits, a.code_bits), count)
+        return weights + product(family, a.weight_bits, a.code_bits) * count
     words = ceil_div(a.pe, products_at_once(a.weight_bits, a.code_bits))
     return Resources(multipliers=words * a.simd * a.pixels)
-
-
-def _times(one: Resources, count: int) -> Resources:
-    return Resources(one.luts * count, one.ffs * count, one.memories * count, one.multipliers * count)
 
 
 def _serialiser(a: ArrayShape, lanes: int, r: Reservation, family: Family) -> Resources:
@@ -288,7 +284,7 @@ def _recentre(a: ArrayShape, lanes: int, family: Family) -> Resources:
 def _requantise(form: Form, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
     each = _threshold if isinstance(form, ThresholdForm) else partial(_scale, form.shift)
     lane = each(form.bits, numbers, a, family)
-    return _times(lane, numbers.lanes) + registers(family, 5) + _parameters(numbers, family)
+    return lane * numbers.lanes + registers(family, 5) + _parameters(numbers, family)
 
 
 def _scale(shift: int, bits: int, numbers: Parameters, a: ArrayShape, family: Family) -> Resources:
@@ -384,7 +380,7 @@ def estimate_argmax(bits: int, lanes: int, channels: int, family: Family) -> Res
     base, index = bits_for(channels + lanes), bits_for(channels)
     found = loop(family, ceil_div(channels, lanes))
     for level, (pairs, alone) in enumerate(_levels(lanes)):
-        found += _times(Resources(adder(family, bits) + bits + level, bits + level + 1), pairs)
+        found += Resources(adder(family, bits) + bits + level, bits + level + 1) * pairs
         found += registers(family, alone * (bits + level) + 3)
     place = adder(family, index) if lanes > 1 else 0
     return found + Resources(adder(family, bits) + base + place, bits + index + 1 + base)

@@ -113,7 +113,7 @@ def _price(stage: Layer, form: Form | None, family: Family) -> Callable[[Option]
 def is_enough(device: Device, plan: Plan) -> bool:
     """Whether what is usable of a device is enough for a plan, by the estimate."""
     needed = sum(estimate(plan, device.family).values(), Resources())
-    return not _short(needed, device.usable)
+    return not needed.beyond(device.usable)
 
 
 def check_weights(name: str, stages: Sequence[Stage], device: Device) -> None:
@@ -136,7 +136,7 @@ def misfit(name: str, stages: Sequence[Stage], forms: Mapping[str, Form], device
     """Why no folds of a network fit a device, and what would."""
     every, ledger = choices(stages, forms, replace(device, has=_ENDLESS), _FEW * len(stages))
     *least, _ = least_costs(stages, every, ledger)
-    short = _short(Resources(*least), device.usable)
+    short = Resources(*least).beyond(device.usable)
     told = f"it takes at least {', '.join(short)}, however slow"
     if not short:
         told = "what one fold saves of one resource it takes of another"
@@ -154,14 +154,6 @@ _ENDLESS = Resources(*[1 << 40] * 4)
 _FEW = 16
 """Lanes a stage among which the smallest folds are: more of them take less of nothing, until all weights are
 constants, which need no memory but all else."""
-
-_NAMES = {"luts": "LUT4", "ffs": "flip-flops", "memories": "blocks of RAM", "multipliers": "multipliers"}
-
-
-def _short(needed: Resources, limit: Resources) -> list[str]:
-    """What of the resources is not enough, and by how much."""
-    pairs = ((name, getattr(needed, field), getattr(limit, field)) for field, name in _NAMES.items())
-    return [f"{count:,} {name} of {most:,}" for name, count, most in pairs if count > most]
 
 
 def _larger(device: Device) -> list[Device]:

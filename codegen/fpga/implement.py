@@ -84,17 +84,7 @@ def implement(target: Target, build: Path, mhz: float, steps: Steps) -> Implemen
 
 def check_fits(network: str, device: Device, needed: Resources) -> None:
     """Raises ``UserError`` with what is short if a device has not what a network needs."""
-    names = (
-        ("luts", "LUT4"),
-        ("ffs", "flip-flops"),
-        ("memories", "blocks of RAM"),
-        ("multipliers", "multipliers"),
-    )
-    short = [
-        f"{getattr(needed, field):,} {name} of {getattr(device.limit, field):,}"
-        for field, name in names
-        if getattr(needed, field) > getattr(device.limit, field)
-    ]
+    short = needed.beyond(device.limit)
     if short:
         raise UserError(
             f"'{network}' must fit {device.name} with a quarter of its logic left to place and route, and "
