@@ -67,6 +67,7 @@ bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times
 bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside what others made of them (two hours)
 	@$(foreach name,$(or $(BENCH),digits_w?a? lenet_w?a?),$(foreach recipe,$(call BUNDLED,$(name)),\
 	    $(PY) -m model train $(basename $(notdir $(recipe))) &&)) :
+	@$(if $(BENCH),,$(PY) -m codegen.fpga.engines)
 	@$(PY) -m codegen.fpga.benchmark $(BENCH)
 
 results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (half an hour)

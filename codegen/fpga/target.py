@@ -19,7 +19,7 @@ from .placement import Placement, place_and_route
 from .synthesis import synthesise
 from .tools import run
 
-__all__ = ["Alone", "Target", "layer_of"]
+__all__ = ["Alone", "Target", "layer_of", "place_alone"]
 
 _PACKERS = {Family.ECP5: ("ecppack", "bit"), Family.ICE40: ("icepack", "bin")}
 _ANY_PINS = {Family.ECP5: "--lpf-allow-unconstrained", Family.ICE40: "--pcf-allow-unconstrained"}
@@ -93,13 +93,19 @@ class Alone(Target):
         return layer_of(cell)
 
     def place(self, netlist: Netlist, build: Path, mhz: float) -> tuple[Placement, float]:
-        register_pins(netlist, self.device.family)
-        arguments = [_ANY_PINS[self.device.family], "--freq", f"{mhz:g}"]
-        placed = place_and_route(netlist, self.device, build, self.name, arguments)
+        placed = place_alone(netlist, self.device, build, self.name, mhz)
         return placed, placed.mhz
 
     def file(self, build: Path) -> Path:
         return build / self.name / f"alone.{self.ending}"
+
+
+def place_alone(netlist: Netlist, device: Device, build: Path, place: str, mhz: float) -> Placement:
+    """Places and routes a netlist with registers for its pins, in the folder ``place`` of the folder
+    ``build``, for a clock of ``mhz``. Raises ``UserError`` if nextpnr fails."""
+    register_pins(netlist, device.family)
+    arguments = [_ANY_PINS[device.family], "--freq", f"{mhz:g}"]
+    return place_and_route(netlist, device, build, place, arguments)
 
 
 def layer_of(cell: str) -> str:
