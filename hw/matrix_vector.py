@@ -89,6 +89,7 @@ class MatrixVectorUnit(wiring.Component):
         a = self.array
         code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
         valid = valids(m, self.i.valid, 2 + tree_levels(a.simd))
+        gates = a.weight_bits == a.code_bits == 1
         operands, adding, accumulating = valid[0], valid[1:-1], valid[-1]
         inputs = [later(m, [operands], code) for code in self.i.payload.codes]
         weights = [later(m, [operands], weight) for weight in self.weights]
@@ -97,8 +98,8 @@ class MatrixVectorUnit(wiring.Component):
             codes = [inputs[k] for k in taps]
             columns = [_products(weights[k :: a.simd], code, a.logic) for k, code in enumerate(codes)]
             for products in zip(*columns, strict=True):
-                sums.append(_tree(m, adding, products, code_high * weight_high))
-            totals.append(_tree(m, adding, codes, code_high))
+                sums.append(_tree(m, adding, products, code_high * weight_high, at_once=gates))
+            totals.append(_tree(m, adding, codes, code_high, at_once=True))
 
         first = later(m, valid[:-1], self.i.payload.first)
         m.d.sync += self.o.valid.eq(accumulating & later(m, valid[:-1], self.i.payload.last))
@@ -137,11 +138,12 @@ def _products(weights: Sequence[Value], code: Value, logic: bool) -> list[Value]
     return products
 
 
-def _tree(m: Module, enables: Sequence[Value], terms: Sequence[Value], high: int) -> Value:
-    """The sum of ``terms``, each at most ``high``: a register for the terms, then one for every level."""
+def _tree(m: Module, enables: Sequence[Value], terms: Sequence[Value], high: int, *, at_once: bool) -> Value:
+    """The sum of ``terms``, each at most ``high``: a register for the terms, then one for every level.
+    ``at_once``: the terms are added before the first register, so that the last one holds the sum again."""
     level, highs = list(terms), [high] * len(terms)
     for depth, enable in enumerate(enables):
-        if depth:
+        if depth or at_once:
             level = [sum(level[k + 1 : k + 2], level[k]) for k in range(0, len(level), 2)]
             highs = [sum(highs[k : k + 2]) for k in range(0, len(highs), 2)]
         level = [

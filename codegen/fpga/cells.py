@@ -18,6 +18,7 @@ __all__ = [
     "product",
     "ram",
     "registers",
+    "running_sum",
 ]
 
 
@@ -36,11 +37,19 @@ _NARROW = (0, 1, 2, 4, 6)
 
 
 def adder(family: Family, bits: int) -> int:
-    """Logic cells of a sum, a difference or a comparison. A carry cell of an ECP5 is two of them, for two
-    bits."""
+    """Logic cells of a sum, a difference or a comparison. A carry chain of an ECP5 has one more than bits:
+    half a carry cell for the carry in, or a table for the first sum, which does without."""
     if family is Family.ICE40:
         return bits
-    return _NARROW[bits] if bits < len(_NARROW) else 2 * ceil_div(bits, 2)
+    return _NARROW[bits] if bits < len(_NARROW) else bits + 1
+
+
+def running_sum(family: Family, bits: int) -> int:
+    """Logic cells of a sum that is added to or begun anew. The tables for that are in the carry chain of an
+    ECP5, but for its first bit where that has a table already."""
+    if family is Family.ICE40:
+        return 2 * bits
+    return adder(family, bits) + (bits if bits < len(_NARROW) else 1 - bits % 2)
 
 
 def equals(bits: int) -> int:

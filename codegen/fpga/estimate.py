@@ -42,6 +42,7 @@ from .cells import (
     product,
     ram,
     registers,
+    running_sum,
 )
 from .devices import Family, Resources
 
@@ -219,8 +220,9 @@ def _rom_widths(a: ArrayShape, codes: NDArray[np.uint8] | None) -> list[int]:
 
 
 @cache
-def _tree(family: Family, terms: int, high: int) -> Resources:
-    """An adder tree over numbers up to ``high``, without the registers of the terms themselves."""
+def _tree(family: Family, terms: int, high: int, at_once: bool) -> Resources:
+    """An adder tree over numbers up to ``high``, without the registers of the terms themselves. ``at_once``:
+    these have none, but the sum has one more."""
     found, highs = Resources(), [high] * terms
     while len(highs) > 1:
         pairs = len(highs) // 2
@@ -228,7 +230,7 @@ def _tree(family: Family, terms: int, high: int) -> Resources:
         widths = [top.bit_length() for top in highs]
         found += Resources(sum(adder(family, width) for width in widths[:pairs]), sum(widths[:pairs]))
         found += registers(family, sum(widths[pairs:]))
-    return found
+    return found + registers(family, highs[0].bit_length() if at_once else 0)
 
 
 def _array(a: ArrayShape, lanes: int, depth: int, family: Family) -> Resources:
@@ -236,12 +238,13 @@ def _array(a: ArrayShape, lanes: int, depth: int, family: Family) -> Resources:
     sums = a.pixels * a.pe
     raw, total = (accumulator(0, high).width for high in (a.raw_high, a.total_high))
     control = registers(family, 3 * (2 + tree_levels(a.simd)) + 1)
-    operands = registers(family, lanes * a.code_bits + a.pixels * a.simd * a.code_bits)
+    operands = registers(family, lanes * a.code_bits)
     code_high, weight_high = (1 << a.code_bits) - 1, (1 << a.weight_bits) - 1
     terms = ceil_div(a.simd, 2) if a.weight_bits == depth == 1 else a.simd  # constants of 0 are no terms
-    trees = _tree(family, terms, code_high * weight_high) * sums
-    trees += _tree(family, a.simd, code_high) * a.pixels
-    tables = sums * (adder(family, raw) + raw) + a.pixels * (adder(family, total) + total) + 2
+    gates = a.weight_bits == a.code_bits == 1
+    trees = _tree(family, terms, code_high * weight_high, gates) * sums
+    trees += _tree(family, a.simd, code_high, True) * a.pixels
+    tables = sums * running_sum(family, raw) + a.pixels * running_sum(family, total) + 2
     accumulators = Resources(tables, sums * raw + a.pixels * total)
     return _total([control, operands, _products(a, depth, family), trees, accumulators])
 
@@ -252,8 +255,8 @@ def _products(a: ArrayShape, depth: int, family: Family) -> Resources:
     if depth == 1 and (a.logic or family is Family.ICE40 or min(a.weight_bits, a.code_bits) == 1):
         return constant_product(family, a.weight_bits, a.code_bits) * count
     if min(a.weight_bits, a.code_bits) == 1:
-        width = max(a.weight_bits, a.code_bits)
-        return registers(family, a.pe * a.simd * a.weight_bits) + Resources(count * width, count * width)
+        width, weights = max(a.weight_bits, a.code_bits), registers(family, a.pe * a.simd * a.weight_bits)
+        return weights if width == 1 else weights + Resources(count * width, count * width)
     if a.logic or family is Family.ICE40:
         weights = registers(family, a.pe * a.simd * a.weight_bits)
         return weights + product(family, a.weight_bits, a.code_bits) * count

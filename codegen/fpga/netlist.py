@@ -45,6 +45,10 @@ class Cell:
         self.content["connections"][pin] = [net]
         self.content["port_directions"][pin] = direction
 
+    def disconnect(self, pin: str) -> None:
+        self.content["connections"].pop(pin, None)
+        self.content["port_directions"].pop(pin, None)
+
     def pins(self, direction: str) -> Iterator[tuple[str, Net]]:
         """Pins of one direction, once for each net on them."""
         for pin, nets in self.content["connections"].items():

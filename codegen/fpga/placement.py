@@ -49,6 +49,7 @@ def place_and_route(
 
     Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
     """
+    _name_open_pins(netlist)
     netlist.write(build / place / _PLACED)
     given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
     given += [_ROUTED[device.family], f"{place}/{ROUTED}"]
@@ -60,6 +61,15 @@ def place_and_route(
         f"{place}/nextpnr.out",
     )
     return _read(device, build / place, clocks)
+
+
+def _name_open_pins(netlist: Netlist) -> None:
+    """nextpnr wants both ends of a carry cell to be there, open or not."""
+    for cell in netlist.cells.values():
+        if cell.type == "CCU2C":
+            for pin, direction in (("CIN", "input"), ("COUT", "output")):
+                if pin not in cell.content["connections"]:
+                    cell.connect(pin, "x", direction)
 
 
 def _read(device: Device, folder: Path, names: Sequence[str]) -> Placement:

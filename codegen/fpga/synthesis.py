@@ -11,6 +11,7 @@ from codegen.ir import write_atomically
 from codegen.verilog import ROM_FILE
 
 from .absorb import absorb_registers
+from .carry import trim_carries
 from .devices import Device, Family, Resources
 from .netlist import Cell, Netlist
 from .tools import origin, run
@@ -62,6 +63,7 @@ def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> 
         netlist = Netlist.read(folder / NETLIST, top)
         if device.family is Family.ECP5:
             absorb_registers(netlist)
+            trim_carries(netlist)
             netlist.write(folder / NETLIST)
         stamp |= {NETLIST: _digest([], [folder / NETLIST])}
         write_atomically(folder / _STAMP, json.dumps(stamp).encode())
