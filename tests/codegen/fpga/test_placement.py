@@ -1,0 +1,47 @@
+"""What nextpnr is given, and what it makes of carry chains."""
+
+from pathlib import Path
+
+import pytest
+
+from codegen.fpga import engines, placement
+from codegen.fpga.carry import trim_carries
+from codegen.fpga.devices import Device, find_device
+from codegen.fpga.engines import measure
+from codegen.fpga.netlist import Netlist
+from codegen.fpga.placement import Placement, place_and_route
+from codegen.fpga.target import place_alone
+from codegen.ir import UserError
+from tests.codegen.fpga.draft import Draft
+
+DEVICE = find_device("ecp5-85k")
+
+
+def test_open_ends_of_a_carry_chain_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nextpnr fails without a pin, and puts a cell beside one that is a constant or a net."""
+    draft = Draft()
+    pins = {f"{pin}{half}": draft.nets(1) for pin in "AB" for half in (0, 1)}
+    sums = draft.carry("sum", (0x96AA, 0x96AA), CIN="0", C0="0", D0="1", C1="0", D1="1", **pins)
+    draft.output("s", sums[1])
+    netlist = draft.netlist()
+    trim_carries(netlist)
+    monkeypatch.setattr(placement, "run", lambda *given: None)
+    (tmp_path / "place").mkdir()
+    with pytest.raises(UserError, match="nextpnr must write what it reached"):
+        place_and_route(netlist, DEVICE, tmp_path, "place", [])
+    cell = Netlist.read(tmp_path / "place/placed.json", "top").cells["sum"]
+    assert (cell.net("CIN"), cell.net("COUT")) == ("x", "x")
+    assert [cell.content["port_directions"][pin] for pin in ("CIN", "COUT")] == ["input", "output"]
+
+
+def test_nextpnr_adds_no_cells_to_carry_chains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed: list[Placement] = []
+
+    def place(netlist: Netlist, device: Device, build: Path, name: str, mhz: float) -> Placement:
+        placed.append(place_alone(netlist, device, build, name, mhz))
+        return placed[0]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engines, "place_alone", place)
+    taken, _ = measure(4, 3, 4, DEVICE)
+    assert 0 <= placed[0].used.luts - taken.luts <= 2, "but for a table that is 0 and one that is 1"
