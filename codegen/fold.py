@@ -27,7 +27,7 @@ __all__ = ["Cost", "Ledger", "TooSlow", "fold", "fold_within", "least_costs", "l
 Layer = MatrixVectorStage | PoolStage
 
 SPARE = 64
-"""One lane in so many may be spent where that saves logic."""
+"""One lane in so many may be spent where that saves logic, and one logic cell where that saves all else."""
 
 Cost = tuple[int, ...]
 Chain = tuple[Cost, tuple[Fold, ...]]
@@ -92,8 +92,8 @@ def fold_within(
     """Cycles, and the folds by stage name that finish an image in as many: the fewest within all limits of a
     ledger, then the next slower ones, and so on; or ``interval``, alone. None if there are none.
 
-    ``every``: the folds to choose from for each layer. Of those that are equally fast the ones with the least
-    of the first cost are taken.
+    ``every``: the folds to choose from for each layer. Of those that are equally fast, and take at most one
+    in 64 more of the first cost than the least, the ones are taken that leave most of the limits together.
     """
     layers = _layers(stages)
     paces = _paces(layers, every) if interval is None else [interval]
@@ -109,8 +109,9 @@ def fold_within(
     for pace in paces[bisect_left(paces, True, key=lambda pace: some(pace) is not None) :]:
         enough = some(pace)
         assert enough is not None
-        limit = (enough[0][0], *ledger.limit[1:])
-        _, folds = min(_chains(layers, every, pace, replace(ledger, limit=limit)))
+        first = enough[0][0]
+        limit = (min(first + first // SPARE, ledger.limit[0]), *ledger.limit[1:])
+        _, folds = _spared(_chains(layers, every, pace, replace(ledger, limit=limit)), ledger.limit)
         if folds != last:
             yield pace, {stage.name: one for stage, one in zip(layers, folds, strict=True)}
         last = folds
@@ -118,6 +119,13 @@ def fold_within(
 
 def _first(cost: Cost) -> int:
     return cost[0]
+
+
+def _spared(chains: Sequence[Chain], limit: Cost) -> Chain:
+    """Of those with next to the least of the first cost the one that spends least of a budget."""
+    least, share = min(_first(cost) for cost, _ in chains), _share(limit)
+    few = (one for one in chains if _first(one[0]) <= least + least // SPARE)
+    return min(few, key=lambda one: (share(one[0]), one))
 
 
 def _share(limit: Cost) -> Key:

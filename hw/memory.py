@@ -31,7 +31,13 @@ module {ROM_MODULE} #(
     input wire [$clog2(DEPTH)-1:0] address,
     output reg [WIDTH-1:0] data
 );
-    (* rom_style = "block" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+`ifdef ROM_WHOLE
+    // As deep as the blocks that hold it: each has some bits of every word, no logic chooses between them.
+    localparam ROWS = DEPTH > `ROM_WHOLE && DEPTH < {BANK_WORDS} ? 1 << $clog2(DEPTH) : DEPTH;
+`else
+    localparam ROWS = DEPTH;
+`endif
+    (* rom_style = "block" *) reg [WIDTH-1:0] memory [0:ROWS-1];
     initial if (FILE != "") $readmemh(FILE, memory);
     always @(posedge clk) if (enable) data <= memory[address];
 endmodule

@@ -3,10 +3,12 @@
 from functools import cache
 
 from hw.geometry import ceil_div
+from hw.memory import BANK_WORDS
 
 from .devices import Family, Resources
 
 __all__ = [
+    "WHOLE_ROMS",
     "adder",
     "bits_for",
     "block_count",
@@ -18,6 +20,7 @@ __all__ = [
     "product",
     "ram",
     "registers",
+    "rom_count",
     "running_sum",
 ]
 
@@ -132,6 +135,17 @@ def _narrow_counts(family: Family, depth: int) -> tuple[list[int], int, int]:
         least.append(min(least[max(0, bits - width)] + count for width, count in rows.items()))
     wide = min(rows, key=lambda width: (rows[width] / width, -width))
     return least, wide, rows[wide]
+
+
+WHOLE_ROMS = 512
+"""Words above which a ROM is synthesised for an ECP5 as deep as the blocks that hold it (hw.memory)."""
+
+
+def rom_count(family: Family, width: int, depth: int) -> int:
+    """Blocks of a ROM, or of a bank of one."""
+    if family is Family.ECP5 and WHOLE_ROMS < depth < BANK_WORDS:
+        depth = 1 << bits_for(depth)
+    return block_count(family, width, depth)
 
 
 @cache

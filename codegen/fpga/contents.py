@@ -17,6 +17,7 @@ from codegen.ir import UserError
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 from hw.memory import ROM_MODULE
 
+from .cells import WHOLE_ROMS
 from .netlist import Netlist
 from .tools import run
 
@@ -33,7 +34,7 @@ _SECTION = re.compile(r"(?<=^\.bram_init )(\d+)\n((?:[0-9a-f]{3}[ \n])+)", re.MU
 _SCRIPT = f"""\
 read_rtlil memories/design.il
 delete */p:* */t:$* */m:*
-read_verilog -defer memories/{ROM_FILE}
+read_verilog -defer -DROM_WHOLE={WHOLE_ROMS} memories/{ROM_FILE}
 hierarchy -top {{top}}
 select =*{ROM_MODULE}
 proc

@@ -33,7 +33,6 @@ from hw.streams import accumulator
 from .cells import (
     adder,
     bits_for,
-    block_count,
     block_ram,
     constant_product,
     equals,
@@ -42,6 +41,7 @@ from .cells import (
     product,
     ram,
     registers,
+    rom_count,
     running_sum,
 )
 from .devices import Family, Resources
@@ -205,7 +205,7 @@ def _weights(layer: LayerPlan, a: ArrayShape, family: Family, contents: bool) ->
     for start, end, _ in banks:
         widths = _rom_widths(a, None if codes is None else codes[start:end])
         found += registers(family, 0 if family is Family.ECP5 else sum(widths))
-        found += Resources(memories=sum(block_count(family, width, end - start) for width in widths))
+        found += Resources(memories=sum(rom_count(family, width, end - start) for width in widths))
     chosen = a.pe * a.simd * a.weight_bits * (len(banks) - 1)
     return found + Resources(chosen, 2 * bits_for(len(banks)))
 
@@ -349,7 +349,7 @@ def _parameters(numbers: Parameters, family: Family) -> Resources:
             varying = reduce(or_, (word ^ words[0] for word in words)) & ((1 << width) - 1)
             used += width if numbers.loadable is not None else varying.bit_count()
     words_out = registers(family, 0 if family is Family.ECP5 else used)
-    return loop(family, depth) + words_out + Resources(memories=block_count(family, used, max(2, depth)))
+    return loop(family, depth) + words_out + Resources(memories=rom_count(family, used, max(2, depth)))
 
 
 # -- the rest ----------------------------------------------------------------------------------------------

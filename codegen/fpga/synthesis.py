@@ -12,6 +12,7 @@ from codegen.verilog import ROM_FILE
 
 from .absorb import absorb_registers
 from .carry import trim_carries
+from .cells import WHOLE_ROMS
 from .devices import Device, Family, Resources
 from .netlist import Cell, Netlist
 from .tools import origin, run
@@ -29,12 +30,14 @@ _COMMANDS = {
     Family.ICE40: "synth_ice40",
 }
 
+_DEFINES = {Family.ECP5: f"-DROM_WHOLE={WHOLE_ROMS}", Family.ICE40: ""}
+
 # Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
 # In the banks of a line buffer no word that counts is read while it is written (hw.banks), so no logic is
 # needed that keeps the earlier one.
 _SCRIPT = """\
 read_rtlil {place}/{design}
-read_verilog -defer {rom}
+read_verilog -defer {defines} {rom}
 hierarchy -top {top}
 rename -hide w:*\\[*
 setparam -set COLLISION_X_MASK 1'1 *banks/t:$memrd_v2
@@ -51,9 +54,14 @@ def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> 
     """
     folder = build / place
     folder.mkdir(exist_ok=True)
-    command = _COMMANDS[device.family]
     script = _SCRIPT.format(
-        place=place, design=DESIGN, rom=ROM_FILE, top=top, command=command, netlist=NETLIST
+        place=place,
+        design=DESIGN,
+        defines=_DEFINES[device.family],
+        rom=ROM_FILE,
+        top=top,
+        command=_COMMANDS[device.family],
+        netlist=NETLIST,
     )
     stamp = {"inputs": _digest([text, script, origin("yosys")], (build / "rom").glob("*"))}
     if not _is_current(folder, stamp):

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from codegen.fold import Cost, Ledger, fold_within, least_costs
+from codegen.fold import SPARE, Cost, Ledger, fold_within, least_costs
 from codegen.folds import Fold, Option, window
 from codegen.fpga.devices import DEVICES, Device, Family, Resources
 from codegen.fpga.estimate import estimate
@@ -36,6 +36,10 @@ def every_option(stage: Engine) -> list[Option]:
             lanes = fold.lanes if weighted else 0
             found.append(Option(geometry.steps, lanes, geometry.granule, out, 0, made))
     return found
+
+
+def share(cost: Cost, limit: Cost) -> int:
+    return sum((spent << 32) // max(1, most) for spent, most in zip(cost, limit, strict=True))
 
 
 def every_chain(stages: list[Engine], every: list[list[Option]], ledger: Ledger) -> list[tuple[int, Cost]]:
@@ -76,7 +80,10 @@ def test_no_fold_of_all_is_faster_within_what_a_device_has(name: str, family: Fa
             ]
             ((_, cost),) = every_chain(layers, [[one] for one in plan], ledger)
             assert all(map(int.__le__, cost, limit))
-            assert cost[0] == min(cost[0] for pace, cost in fitting if pace == found[0])
+            equal = [cost for pace, cost in fitting if pace == found[0]]
+            fewest = min(cost[0] for cost in equal)
+            near = [cost for cost in equal if cost[0] <= fewest + fewest // SPARE]
+            assert share(cost, limit) == min(share(one, limit) for one in near), limit
 
 
 def test_what_is_chosen_fits_and_nothing_faster_does() -> None:
