@@ -46,7 +46,7 @@ STUDIES = {
     "cifar": Study(
         tuple(f"vgg_small_quarter_w{bits}a{bits}" for bits in (8, 4, 2, 1)),
         1,
-        ("vgg_small_eighth_w4a4", "vgg_small_eighth_w1a1"),
+        ("vgg_small_eighth_w4a4",),
         1,
     ),
 }
