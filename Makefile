@@ -70,7 +70,7 @@ bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside
 	@$(if $(BENCH),,$(PY) -m codegen.fpga.engines)
 	@$(PY) -m codegen.fpga.benchmark $(BENCH)
 
-results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (half an hour)
+results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (a quarter of an hour)
 	@$(PY) -m model results digits --write docs/results.md
 
 results-cifar: $(READY) ## the same for CIFAR-10 in DATA (most of a day; goes on where it was interrupted)
