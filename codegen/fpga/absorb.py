@@ -1,9 +1,12 @@
-"""Puts registers that stand next to an ECP5's multipliers and block RAMs into them.
+"""Puts registers that stand in front of an ECP5's multipliers and behind its block RAMs into them.
 
 Both have registers of their own inside, which Yosys leaves empty: it takes logic cells for them, and the way
 from a block RAM without its output register or through a multiplier without any sets the clock of the whole
 design. A register can move in if it has no reset, starts at 0 and shares clock and enable with those beside
 it.
+
+Products keep their registers outside: of the one that a multiplier has for them Project Trellis, which knows
+the bits of the device, does not know which choose its enable.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +16,8 @@ from .netlist import Cell, Net, Netlist
 
 __all__ = ["absorb_registers"]
 
-_ENABLES = {"A": "CE1", "B": "CE2"}
-"""The operands of a multiplier, each with the enable of its register."""
+_ENABLES = ("CE0", "CE1")
+"""Pins that enable a multiplier's registers. Operands share one where they can: few wires lead there."""
 
 
 @dataclass(frozen=True)
@@ -29,29 +32,16 @@ def absorb_registers(netlist: Netlist) -> int:
     """Moves registers into multipliers (MULT18X18D) and block RAMs (DP16KD) and returns how many flip-flops
     that made superfluous."""
     before = netlist.counts()["TRELLIS_FF"]
-    cells = list(netlist.cells.values())
-    netlist.remove({name for cell in cells for name in _take_outputs(netlist, cell)})
-    for cell in cells:
-        if cell.type == "MULT18X18D":
-            for side in _ENABLES:
-                _take_operand(netlist, cell, side)
+    memories = [cell for cell in netlist.cells.values() if cell.type == "DP16KD"]
+    multipliers = [cell for cell in netlist.cells.values() if cell.type == "MULT18X18D"]
+    netlist.remove({name for cell in memories for name in _take_words(netlist, cell)})
+    for cell in multipliers:
+        for side in "AB":
+            _take_operand(netlist, cell, side)
     netlist.index()
     while unused := _unused_registers(netlist):
         netlist.remove(unused)
     return before - netlist.counts()["TRELLIS_FF"]
-
-
-def _take_outputs(netlist: Netlist, cell: Cell) -> list[str]:
-    """Moves what it can behind a cell's outputs into it; the names of the registers that now are inside."""
-    if cell.type == "MULT18X18D":
-        pins = [f"P{k}" for k in range(36)]
-        control, registers = _replace_outputs(netlist, cell, pins, cell.net("CLK0"))
-        if control is not None:
-            _use_register(cell, "OUTPUT", "CE0", control)
-        return registers
-    if cell.type == "DP16KD":
-        return [name for sides in _read_ports(cell) for name in _take_words(netlist, cell, sides)]
-    return []
 
 
 def _read_ports(cell: Cell) -> Sequence[str]:
@@ -60,30 +50,26 @@ def _read_ports(cell: Cell) -> Sequence[str]:
     return ["AB"] if 36 in widths else ["A", "B"]
 
 
-def _take_words(netlist: Netlist, cell: Cell, sides: str) -> list[str]:
-    pins = [f"DO{side}{k}" for side in sides for k in range(18)]
-    control, registers = _replace_outputs(netlist, cell, pins, cell.net(f"CLK{sides[-1]}"))
-    if control is not None:
-        for side in sides:
-            cell.parameters[f"REGMODE_{side}"] = "OUTREG"
-            cell.connect(f"OCE{side}", control.enable)
-    return registers
+def _take_words(netlist: Netlist, cell: Cell) -> list[str]:
+    """Moves the registers behind a block RAM into it; their names."""
+    return [name for sides in _read_ports(cell) for name in _take_word(netlist, cell, sides)]
 
 
-def _replace_outputs(
-    netlist: Netlist, cell: Cell, pins: Sequence[str], clock: Net
-) -> tuple[_Control | None, list[str]]:
-    """Lets the cell drive what the registers behind its outputs drove, if all of them can move in."""
-    nets = {pin: cell.net(pin) for pin in pins}
+def _take_word(netlist: Netlist, cell: Cell, sides: str) -> list[str]:
+    """Lets a port drive what the registers behind it drove, if all of them can move in."""
+    nets = {pin: cell.net(pin) for pin in (f"DO{side}{k}" for side in sides for k in range(18))}
     used = {pin: net for pin, net in nets.items() if isinstance(net, int) and netlist.users.get(net)}
     registers = {pin: _only_register(netlist, net) for pin, net in used.items()}
-    control = _common(registers.values(), clock)
+    control = _common(registers.values(), cell.net(f"CLK{sides[-1]}"))
     if control is None:
-        return None, []
+        return []
     for pin, register in registers.items():
         assert register is not None
         cell.connect(pin, register.net("Q"), "output")
-    return control, [register.name for register in registers.values() if register is not None]
+    for side in sides:
+        cell.parameters[f"REGMODE_{side}"] = "OUTREG"
+        cell.connect(f"OCE{side}", control.enable)
+    return [register.name for register in registers.values() if register is not None]
 
 
 def _only_register(netlist: Netlist, net: Net) -> Cell | None:
@@ -105,7 +91,12 @@ def _take_operand(netlist: Netlist, cell: Cell, side: str) -> None:
     for pin, register in registers.items():
         assert register is not None
         cell.connect(pin, register.net("DI"))
-    _use_register(cell, f"INPUT{side}", _ENABLES[side], control)
+    enable = next(pin for pin in _ENABLES if cell.net(pin) in ("0", control.enable))
+    for what, chosen in (("CLK", "CLK0"), ("CE", enable), ("RST", "RST0")):
+        cell.parameters[f"REG_INPUT{side}_{what}"] = chosen
+    cell.parameters["RESETMODE"] = "SYNC"
+    for pin, net in (("CLK0", control.clock), (enable, control.enable), ("RST0", "0")):
+        cell.connect(pin, net)
 
 
 def _register_of(netlist: Netlist, net: Net) -> Cell | None:
@@ -129,14 +120,6 @@ def _control(register: Cell | None) -> _Control | None:
     if given.get("CEMUX") == "CE":
         return _Control(register.net("CLK"), register.net("CE"))
     return _Control(register.net("CLK"), "1") if given.get("CEMUX", "1").strip() == "1" else None
-
-
-def _use_register(cell: Cell, place: str, enable: str, control: _Control) -> None:
-    """Switches one of a multiplier's registers on."""
-    chosen = {f"REG_{place}_CLK": "CLK0", f"REG_{place}_CE": enable, f"REG_{place}_RST": "RST0"}
-    cell.parameters.update(chosen, RESETMODE="SYNC")
-    for pin, net in (("CLK0", control.clock), (enable, control.enable), ("RST0", "0")):
-        cell.connect(pin, net)
 
 
 def _unused_registers(netlist: Netlist) -> set[str]:

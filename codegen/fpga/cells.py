@@ -80,14 +80,12 @@ def pieces(bits: int) -> int:
 
 
 def multiplier(family: Family, left: int, right: int) -> Resources:
-    """A product of two operands of so many bits and the registers around it, which a multiplier of an ECP5
-    has inside if one is enough."""
+    """A product of two operands of so many bits and the registers around it; those of the operands are inside
+    the multipliers of an ECP5."""
     if family is Family.ICE40:
         return product(family, left, right) + registers(family, left + right)
-    count = pieces(left) * pieces(right)
-    if max(left, right) <= _SIDE:
-        return Resources(multipliers=count)
-    return Resources(adder(family, left + right), left + right, 0, count)
+    tables = adder(family, left + right) if max(left, right) > _SIDE else 0
+    return Resources(tables, left + right, 0, pieces(left) * pieces(right))
 
 
 def product(family: Family, left: int, right: int) -> Resources:

@@ -261,7 +261,8 @@ def _products(a: ArrayShape, depth: int, family: Family) -> Resources:
         weights = registers(family, a.pe * a.simd * a.weight_bits)
         return weights + product(family, a.weight_bits, a.code_bits) * count
     words = ceil_div(a.pe, products_at_once(a.weight_bits, a.code_bits))
-    return Resources(multipliers=words * a.simd * a.pixels)
+    kept = registers(family, count * (a.weight_bits + a.code_bits))
+    return kept + Resources(multipliers=words * a.simd * a.pixels)
 
 
 def _serialiser(a: ArrayShape, lanes: int, r: Reservation, family: Family) -> Resources:

@@ -166,11 +166,10 @@ module DP16KD #(
         DOB2, DOB1, DOB0} = DATA_WIDTH_B == 36 ? b[35:18] : b[17:0];
 endmodule
 
-// 18 by 18 bits, with registers for operands and product, no others.
+// 18 by 18 bits, with registers for the operands, no others.
 module MULT18X18D #(
     parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTA_CE = "CE0", parameter REG_INPUTA_RST = "RST0",
     parameter REG_INPUTB_CLK = "NONE", parameter REG_INPUTB_CE = "CE0", parameter REG_INPUTB_RST = "RST0",
-    parameter REG_OUTPUT_CLK = "NONE", parameter REG_OUTPUT_CE = "CE0", parameter REG_OUTPUT_RST = "RST0",
     parameter RESETMODE = "SYNC"
 ) (
     input CLK0, CE0, CE1, CE2, CE3, RST0, SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
@@ -190,7 +189,6 @@ module MULT18X18D #(
     endfunction
 
     reg [17:0] a_kept = 0, b_kept = 0;
-    reg [35:0] product_kept = 0;
     wire [17:0] a = REG_INPUTA_CLK == "NONE" ? a_in : a_kept;
     wire [17:0] b = REG_INPUTB_CLK == "NONE" ? b_in : b_kept;
     wire signed [18:0] a_wide = {SIGNEDA & a[17], a};
@@ -199,10 +197,8 @@ module MULT18X18D #(
     always @(posedge CLK0) begin
         if (enabled(REG_INPUTA_CE, enables)) a_kept <= a_in;
         if (enabled(REG_INPUTB_CE, enables)) b_kept <= b_in;
-        if (enabled(REG_OUTPUT_CE, enables)) product_kept <= product[35:0];
     end
     assign {
         P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16,
-        P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
-        REG_OUTPUT_CLK == "NONE" ? product[35:0] : product_kept;
+        P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = product[35:0];
 endmodule

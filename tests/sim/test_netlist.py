@@ -57,7 +57,7 @@ def test_the_netlist_is_equal(folder: Path, device: str) -> None:
             cell for cell in netlist["modules"]["intandem"]["cells"].values() if cell["type"] == "MULT18X18D"
         ]
         assert registered
-        assert all(cell["parameters"]["REG_OUTPUT_CLK"] == "CLK0" for cell in registered)
+        assert all(cell["parameters"]["REG_INPUTA_CLK"] == "CLK0" for cell in registered)
     else:
         assert "SB_RAM40_4K" in cells
         assert "SB_MAC16" not in cells

