@@ -64,7 +64,7 @@ bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times
 	    $(PY) -m model train $(basename $(notdir $(recipe))) &&) :
 	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
-bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside what others made of them (two hours)
+bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside what others made of them (an hour)
 	@$(foreach name,$(or $(BENCH),digits_w?a? lenet_w?a?),$(foreach recipe,$(call BUNDLED,$(name)),\
 	    $(PY) -m model train $(basename $(notdir $(recipe))) &&)) :
 	@$(if $(BENCH),,$(PY) -m codegen.fpga.engines)
