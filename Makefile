@@ -23,8 +23,6 @@ stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 .DEFAULT_GOAL := help
 # What was asked for by name; without, the benchmark measures everything.
 BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
-# The recipes of these names that can be trained at once: their images come with scikit-learn.
-BUNDLED = $(if $(wildcard model/recipes/$(1).toml),$(shell grep -l 'source = "digits"' model/recipes/$(1).toml))
 # cocotb reads variables of these names itself.
 unexport NET IMAGES LANES STALL WAVES DATA
 .PHONY: help sim sim-board test test-full lint bench bench-hw results-digits results-cifar venv clean distclean
@@ -36,12 +34,10 @@ help: ## show this list
 	      /^[A-Z]+ \?=/ { if (text) printf "  %-6s %s [%s]\n", $$1, text, $$3; text = "" }' Makefile
 
 sim: $(READY) ## train NET if it can be and is not yet, build its hardware, simulate it, compare every value
-	@$(if $(call BUNDLED,$(NET)),$(PY) -m model train $(NET),:)
 	@$(PY) -m sim $(NET) $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) --stall $(STALL) \
 	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES)) $(if $(filter 1,$(WAVES)),--waves)
 
 sim-board: $(READY) ## simulate a whole board with NET on it; the host program shows it images over its serial port
-	@$(if $(call BUNDLED,$(NET)),$(PY) -m model train $(NET),:)
 	@$(PY) -m sim $(NET) --board $(if $(filter-out all,$(IMAGES)),--images $(IMAGES)) \
 	    $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
@@ -60,13 +56,9 @@ lint: $(READY) ## ruff and mypy
 	@$(PY) -m mypy
 
 bench: $(READY) ## measure every recipe, or NET if given: lane efficiency, times, memory; what each budget buys
-	@$(foreach recipe,$(call BUNDLED,$(or $(BENCH),digits_w?a?)),\
-	    $(PY) -m model train $(basename $(notdir $(recipe))) &&) :
 	@$(PY) -m sim.benchmark $(BENCH) $(if $(filter-out auto,$(LANES)),--lanes $(LANES))
 
 bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside what others made of them (an hour)
-	@$(foreach name,$(or $(BENCH),digits_w?a? lenet_w?a?),$(foreach recipe,$(call BUNDLED,$(name)),\
-	    $(PY) -m model train $(basename $(notdir $(recipe))) &&)) :
 	@$(if $(BENCH),,$(PY) -m codegen.fpga.engines)
 	@$(PY) -m codegen.fpga.benchmark $(BENCH)
 

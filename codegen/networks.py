@@ -1,8 +1,12 @@
 """Which network a name or a path stands for, and the images to show it."""
 
 import hashlib
+import subprocess
+import sys
+import tomllib
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,7 @@ RUNS = Path("runs")
 """Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors``
 beside it."""
 
-# Only the names of the files are read: hardware must not need the training package, but may speak of it.
+# Hardware must not need the training package, but may speak of it, and start it as a user would.
 _RECIPES = Path(__file__).parents[1] / "model" / "recipes"
 
 _RANDOM_IMAGES = 64
@@ -88,13 +92,16 @@ class Source:
 
 def find_network(name: str) -> Source:
     """The network of a file, of a folder that training wrote, or of the recipe with this name: the trained
-    one, else an untrained one where that can be made.
+    one, which is trained now if its images are at hand, else an untrained one where that can be made.
 
-    Raises ``UserError`` saying where it looked, and the nearest name there is.
+    Raises ``UserError`` saying where it looked, and the nearest name there is, or that training failed.
     """
     for path in (Path(name), Path(name) / "network.safetensors", RUNS / name / "network.safetensors"):
         if path.is_file():
             return _source(path)
+    if _can_be_trained_now(name):
+        _train(name)
+        return _source(RUNS / name / "network.safetensors")
     network = untrained(name)
     if network is not None:
         return Source(name, None, network, None)
@@ -111,6 +118,24 @@ def _hint(name: str) -> str:
     trained = [path.parent.name for path in RUNS.glob("*/network.safetensors")]
     near = did_you_mean(name, sorted({*trained, *trainable, *recipes()}))
     return near or "; python -m model list shows what can be trained"
+
+
+def _can_be_trained_now(name: str) -> bool:
+    """Whether it is a recipe whose images come with scikit-learn, and training is installed."""
+    if name not in _trainable() or find_spec("torch") is None:
+        return False
+    recipe = tomllib.loads((_RECIPES / f"{name}.toml").read_text("utf-8"))
+    return bool(recipe["data"]["source"] == "digits")
+
+
+def _train(name: str) -> None:
+    """Train the recipe in another process. Raises ``UserError`` if that fails."""
+    words = ["-m", "model", "train", name]
+    told = f"python {' '.join(words)}"
+    print(f"{name} is not trained yet, so first: {told}", file=sys.stderr, flush=True)
+    status = subprocess.run([sys.executable, *words], check=False).returncode
+    if status != 0:
+        raise UserError(f"training '{name}' must end with status 0, not {status}; {told} says more")
 
 
 def _trainable() -> list[str]:

@@ -110,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     rows: list[Row] = []
+    for name, _ in _jobs(options):
+        find_network(name)  # what must be trained first is, and says so itself
     try:
         with Live(_first_table(rows), console=console, refresh_per_second=1) as live:
             for name, lanes in _jobs(options):

@@ -48,7 +48,7 @@ def test_a_file_needs_no_test_set_beside_it(trained: Path, tmp_path: Path) -> No
     [
         ("tiny_w3a4", "did you mean 'tiny_w3a2'"),
         ("tiny", "did you mean 'tiny_w3a2'"),
-        ("digits_w4a4", "train it first: python -m model train digits_w4a4"),
+        ("vgg_small_quarter_w4a4", "train it first: python -m model train vgg_small_quarter_w4a4"),
         ("digits_w4a5", "did you mean 'digits_w4a4'"),
         ("alexnet_w8a9", "did you mean 'alexnet_w8a8'"),
         ("vggsmall_w1a1", "did you mean 'vgg_small_w1a1'"),
@@ -62,6 +62,49 @@ def test_an_unknown_name_gets_the_nearest_one_or_how_to_train_it(name: str, hint
         f"network must be a file or a trained recipe, not '{name}', of which there is no "
         f"runs/{name}/network.safetensors; {hint}"
     )
+
+
+TRAINING = """
+import shutil, sys
+_, action, name = sys.argv
+if action != "train" or name == "digits_w1a1":
+    sys.exit(3)
+shutil.copytree("runs/tiny_w3a2", f"runs/{name}")
+"""
+
+
+@pytest.fixture
+def training(trained: Path, tmp_path: Path) -> None:
+    """Stands in for the training package, where `python -m` finds it first: every network is the tiny one."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "__main__.py").write_text(TRAINING)
+
+
+@pytest.mark.usefixtures("training")
+def test_a_recipe_with_its_images_at_hand_is_trained_now(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="without torch nothing is trained")
+    first = "digits_w4a4 is not trained yet, so first: python -m model train digits_w4a4\n"
+    assert find_network("digits_w4a4").path == Path("runs/digits_w4a4/network.safetensors")
+    assert capfd.readouterr().err == first
+    assert find_network("digits_w4a4").network == tiny()
+    assert capfd.readouterr().err == "", "it is trained once"
+
+
+@pytest.mark.usefixtures("training")
+def test_training_that_fails_is_an_error() -> None:
+    pytest.importorskip("torch", reason="without torch nothing is trained")
+    with pytest.raises(UserError) as error:
+        find_network("digits_w1a1")
+    assert str(error.value) == (
+        "training 'digits_w1a1' must end with status 0, not 3; python -m model train digits_w1a1 says more"
+    )
+
+
+@pytest.mark.usefixtures("training")
+def test_without_torch_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"train it first: python -m model train digits_w4a4$"):
+        find_network("digits_w4a4")
 
 
 def test_a_test_set_of_another_network_is_refused(trained: Path) -> None:

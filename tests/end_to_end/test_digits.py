@@ -55,6 +55,16 @@ def test_two_builds_have_the_same_bytes(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_build_from_nothing_trains_first(tmp_path: Path) -> None:
+    built = command(tmp_path, "codegen", "build", "digits_w2a2")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "digits_w2a2 is not trained yet, so first: python -m model train digits_w2a2" in built.stderr
+    assert (tmp_path / "runs" / "digits_w2a2" / "run.json").is_file()
+    told = json.loads((tmp_path / "build" / "digits_w2a2" / "report.json").read_text())
+    assert told["accuracy"]["student"] > 0.9
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["ecp5-85k", "ice40-hx8k"])
 def test_the_netlist_of_the_digits_is_equal(folder: Path, device: str) -> None:
     simulated = command(folder, "sim", "short", "--images", "20", "--netlist", device)
