@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counters import LoopNest
@@ -34,9 +34,9 @@ class OutputFifo(wiring.Component):
     """Holds beats until the next layer takes them, and says whether another window may start.
 
     Every window reserves its beats when it starts (``start``) and gives them back as they leave, so what
-    comes in on the free-running ``i`` always finds a place. ``room``: a full window's beats are free.
-    Latency: a beat that comes in can leave two cycles later, and frees its place one cycle after. One beat
-    a cycle.
+    comes in on the free-running ``i`` always finds a place, and is written without a look at the level: that
+    would stand before the write enables of a wide memory. ``room``: a full window's beats are free. Latency:
+    a beat that comes in can leave two cycles later, and frees its place one cycle after. One beat a cycle.
     """
 
     latency = 2
@@ -55,20 +55,33 @@ class OutputFifo(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        r = self.reservation
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=Shape.cast(self.payload).width, depth=self.depth)
+        r, places = self.reservation, self.depth - 1  # one more is the register that a beat is read into
+        memory = Memory(shape=Shape.cast(self.payload).width, depth=places, init=[])
+        m.submodules.storage = memory
+        write, read = memory.write_port(), memory.read_port()
+        m.submodules.newest = newest = LoopNest([places])
+        m.submodules.oldest = oldest = LoopNest([places])
         m.submodules.windows = windows = LoopNest([r.windows])
-        free = Signal(range(self.depth + 1), init=self.depth)
-        leaving = fifo.r_rdy & fifo.r_en
-        taken = Mux(self.start, Mux(windows.last[0], r.tail, r.full), 0)
+        stored = Signal(range(places + 1))
+        fetch = Signal()
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready),
-            windows.step.eq(self.start),
-            self.room.eq(free >= r.full),
+            newest.step.eq(self.i.valid),
+            write.en.eq(self.i.valid),
+            write.addr.eq(newest.index[0]),
+            write.data.eq(self.i.payload),
+            fetch.eq((stored != 0) & (~self.o.valid | self.o.ready)),
+            oldest.step.eq(fetch),
+            read.en.eq(fetch),
+            read.addr.eq(oldest.index[0]),
+            self.o.payload.eq(read.data),
         ]
+        m.d.sync += [
+            stored.eq(stored + self.i.valid - fetch),
+            self.o.valid.eq(fetch | (self.o.valid & ~self.o.ready)),
+        ]
+        free = Signal(range(self.depth + 1), init=self.depth)
+        leaving = self.o.valid & self.o.ready
+        taken = Mux(self.start, Mux(windows.last[0], r.tail, r.full), 0)
+        m.d.comb += [windows.step.eq(self.start), self.room.eq(free >= r.full)]
         m.d.sync += free.eq(free + leaving - taken)
         return m

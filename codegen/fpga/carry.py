@@ -122,7 +122,7 @@ def _folded(netlist: Netlist, name: str, half: _Half, carry: int) -> _Half:
     """The first half of a chain, made independent of what comes in, which is ``carry`` always."""
     if half.sum is not None:
         table = sum((half.propagates(a, b) ^ carry) << (a + 2 * b) for a in _BITS for b in _BITS)
-        _add_table(netlist, f"{name}.first", (*half.inputs[:2], "0", "0"), table * 0x1111, half.sum)
+        _add_table(netlist, f"{name}$first", (*half.inputs[:2], "0", "0"), table * 0x1111, half.sum)
     return _generator(half.inputs, lambda a, b: carry if half.propagates(a, b) else half.generates(a, b))
 
 

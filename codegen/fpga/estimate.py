@@ -357,12 +357,10 @@ def _parameters(numbers: Parameters, family: Family) -> Resources:
 
 
 def _fifo(width: int, depth: int, r: Reservation, family: Family) -> Resources:
-    level, place, free = bits_for(depth), bits_for(depth - 1), bits_for(depth + 1)
-    tables = (
-        2 * (adder(family, level) + adder(family, place) + place) + adder(family, free) + level + free + 7
-    )
-    flops = level + 2 * place + free + 1
-    return _total([loop(family, r.windows), ram(family, width, depth - 1, False), Resources(tables, flops)])
+    level, free, places = bits_for(depth), bits_for(depth + 1), depth - 1
+    control = Resources(adder(family, level) + adder(family, free) + level + free, level + free + 1)
+    tails = loop(family, r.windows if r.tail != r.full else 1)
+    return _total([tails, loop(family, places) * 2, ram(family, width, places, False, apart=True), control])
 
 
 def _reduce(bits: int, channels: int, taps: int, family: Family) -> Resources:

@@ -33,14 +33,14 @@ _COMMANDS = {
 _DEFINES = {Family.ECP5: f"-DROM_WHOLE={WHOLE_ROMS}", Family.ICE40: ""}
 
 # Amaranth names the elements of an array as the netlist names a wire's bits, which its mapper then confuses.
-# In the banks of a line buffer no word that counts is read while it is written (hw.banks), so no logic is
-# needed that keeps the earlier one.
+# In the banks of a line buffer, and in an output FIFO, no word that counts is read while it is written, so no
+# logic is needed that keeps the earlier one.
 _SCRIPT = """\
 read_rtlil {place}/{design}
 read_verilog -defer {defines} {rom}
 hierarchy -top {top}
 rename -hide w:*\\[*
-setparam -set COLLISION_X_MASK 1'1 *banks/t:$memrd_v2
+setparam -set COLLISION_X_MASK 1'1 *banks/t:$memrd_v2 *.fifo/t:$memrd_v2
 {command} -top {top} -json {place}/{netlist}
 """
 

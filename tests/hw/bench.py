@@ -1,10 +1,12 @@
 """How these tests drive an engine: a process for what never stops, a component around what is elastic."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module, Signal, unsigned
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator, SimulatorContext
 
@@ -64,6 +66,31 @@ def pump(
 
     simulate(unit, bench)
     return came
+
+
+class Careless(Elaboratable):
+    """A memory that gives the opposite of what it holds for a word that is written in the same cycle: a block
+    RAM may give anything then."""
+
+    def __init__(self, **given: Any) -> None:
+        self.memory = Memory(**given)
+        self.writing, self.reading = self.memory.write_port(), self.memory.read_port()
+        self.data = Signal(self.memory.shape)
+
+    def write_port(self) -> Any:
+        return self.writing
+
+    def read_port(self) -> Any:
+        return SimpleNamespace(en=self.reading.en, addr=self.reading.addr, data=self.data)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = self.memory
+        met = Signal()
+        with m.If(self.reading.en):
+            m.d.sync += met.eq(self.writing.en & (self.writing.addr == self.reading.addr))
+        m.d.comb += self.data.eq(Mux(met, ~self.reading.data, self.reading.data))
+        return m
 
 
 class Watched(wiring.Component):

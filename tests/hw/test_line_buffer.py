@@ -2,13 +2,10 @@
 
 import random
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
-from amaranth.lib.memory import Memory
 from amaranth.sim import SimulatorContext
 from numpy.typing import NDArray
 
@@ -20,33 +17,8 @@ from hw.geometry import WindowGeometry, ceil_div
 from hw.line_buffer import LineBuffer
 from hw.timing import LayerTiming
 
-from .bench import plain, simulate
+from .bench import Careless, plain, simulate
 from .cases import Draw, geometry_case, seeds
-
-
-class Careless(Elaboratable):
-    """A memory that gives the opposite of what it holds for a word that is written in the same cycle: a block
-    RAM may give anything then."""
-
-    def __init__(self, **given: Any) -> None:
-        self.memory = Memory(**given)
-        self.writing, self.reading = self.memory.write_port(), self.memory.read_port()
-        self.data = Signal(self.memory.shape)
-
-    def write_port(self) -> Any:
-        return self.writing
-
-    def read_port(self) -> Any:
-        return SimpleNamespace(en=self.reading.en, addr=self.reading.addr, data=self.data)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.memory = self.memory
-        met = Signal()
-        with m.If(self.reading.en):
-            m.d.sync += met.eq(self.writing.en & (self.writing.addr == self.reading.addr))
-        m.d.comb += self.data.eq(Mux(met, ~self.reading.data, self.reading.data))
-        return m
 
 
 @pytest.fixture(autouse=True)

@@ -146,14 +146,17 @@ def test_a_fifo_that_is_too_small_is_late_and_named(built: Built, tmp_path: Path
 def test_a_fifo_smaller_than_its_places_is_found(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Storage of one beat behind places for many: what comes too fast is lost, and the run ends by name."""
+    """Storage of one beat behind places for many, where a slow last layer holds up those before it."""
     import hw.fifo
 
-    whole = hw.fifo.SyncFIFOBuffered
-    monkeypatch.setattr(hw.fifo, "SyncFIFOBuffered", lambda width, depth: whole(width=width, depth=1))
-    broken = _rebuilt(built, built.plan, tmp_path)
-    with pytest.raises(Stuck, match=r"nothing moved after cycle \d+; .*empty \(ready, not valid\): .*o"):
-        broken.run()
+    plan, whole = tmp_path / "plan.toml", hw.fifo.Memory
+    told_plan = (built.folder / "plan.toml").read_text()
+    plan.write_text(told_plan.replace("run_lanes = 3\nbuffer_rows = 3\n", "run_lanes = 1\n"))
+    slow = build(built.source, tmp_path / "slow", Budget(plan=plan), Steps(Console(quiet=True)))
+    monkeypatch.setattr(hw.fifo, "Memory", lambda shape, depth, init: whole(shape=shape, depth=1, init=init))
+    outcome = _rebuilt(replace(built, folder=tmp_path / "slow"), slow, tmp_path).run()
+    assert slow.cycles_per_image == 640 and outcome.verdict.cycles == ()
+    assert "row 0, column 0, channel" in told(outcome.verdict.values)
 
 
 def test_a_wrong_expectation_is_found_with_its_cycle(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
