@@ -79,6 +79,8 @@ def test_the_digits_are_placed_and_routed(folder: Path) -> None:
     told = json.loads((folder / "build" / "short-ecp5-25k" / "ecp5-25k" / "placement.json").read_text())
     assert 0 < told["utilization"]["MULT18X18D"]["used"] <= 28
     assert "images/s" in placed.stdout and "its error" in placed.stdout
-    fpga = json.loads((folder / "build" / "short-ecp5-25k" / "report.json").read_text())["fpga"]
+    report = json.loads((folder / "build" / "short-ecp5-25k" / "report.json").read_text())
+    fpga, layers = report["fpga"], {layer["name"] for layer in report["layers"]}
     assert fpga["placed"]["multipliers"] == told["utilization"]["MULT18X18D"]["used"]
     assert [row["name"] for row in fpga["steps"]] == ["netlist", "place"]
+    assert set(fpga["layers"]) - layers <= {"argmax", "between"}, "no cell's name is taken for a layer's"
