@@ -58,9 +58,9 @@ def netlist_of(target: Target, build: Path) -> Netlist:
     return target.synthesise(build)
 
 
-def implement(target: Target, build: Path, mhz: float, steps: Steps) -> Implementation:
+def implement(target: Target, build: Path, mhz: float, steps: Steps, seed: int = 1) -> Implementation:
     """Synthesis, place and route of the network that was built in the folder ``build``, for a clock of
-    ``mhz`` or as near as it gets.
+    ``mhz`` or as near as it gets from the random numbers of ``seed``.
 
     Raises ``UserError`` if a tool fails or the device is too small.
     """
@@ -71,7 +71,7 @@ def implement(target: Target, build: Path, mhz: float, steps: Steps) -> Implemen
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(target.layer_of).items()}
     check_fits(target.plan.network, device, sum(parts.values(), Resources()))
     with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
-        placement, clock = target.place(netlist, place, mhz)
+        placement, clock = target.place(netlist, place, mhz, seed)
     file = None
     if loadable:
         with steps.step("load", "the network's weights and scales into its block RAMs"):

@@ -53,7 +53,7 @@ class OnBoard(Target):
             return layer_of(cell.removeprefix(_ACCELERATOR))
         return "link" if cell.startswith("system.") else "board"
 
-    def place(self, netlist: Netlist, build: Path, mhz: float) -> tuple[Placement, float]:
+    def place(self, netlist: Netlist, build: Path, mhz: float, seed: int = 1) -> tuple[Placement, float]:
         """Routes, then sets the clock generator to the highest clock that the result keeps.
 
         On an ECP5 its dividers are written into what was routed; on an iCE40 into the netlist, which is
@@ -66,7 +66,7 @@ class OnBoard(Target):
 
         def routed() -> Placement:
             arguments = [option, f"{self.name}/{constraints}"]
-            return place_and_route(netlist, self.device, build, self.name, arguments, clocks)
+            return place_and_route(netlist, self.device, build, self.name, arguments, clocks, seed)
 
         placed = routed()
         while True:

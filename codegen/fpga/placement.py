@@ -43,9 +43,11 @@ def place_and_route(
     place: str,
     arguments: Sequence[str],
     clocks: Sequence[str] = (),
+    seed: int = 1,
 ) -> Placement:
     """Places and routes a netlist in the folder ``place`` of the folder ``build``, nextpnr told ``arguments``
-    about pins and clocks; says how fast the net of the names ``clocks`` can be, or the slowest clock.
+    about pins and clocks, from the random numbers of ``seed``; says how fast the net of the names ``clocks``
+    can be, or the slowest clock.
 
     Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
     """
@@ -53,7 +55,7 @@ def place_and_route(
     netlist.write(build / place / _PLACED)
     given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
     given += [_ROUTED[device.family], f"{place}/{ROUTED}"]
-    given += ["--seed", "1", "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
+    given += ["--seed", str(seed), "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
     run(
         f"nextpnr-{device.family.value}",
         [*given, "-q", "-l", f"{place}/nextpnr.log"],

@@ -25,9 +25,9 @@ LAYERS = {"conv": Resources(40, 30, 2, 1), "fc": Resources(20, 10, 1, 0), "betwe
 PLACED = Placement(123.44, Resources(80, 45, 3, 1))
 
 
-def implemented(target: Target, folder: Path, mhz: float, steps: Steps) -> Implementation:
+def implemented(target: Target, folder: Path, mhz: float, steps: Steps, seed: int = 1) -> Implementation:
     """Stands for Yosys and nextpnr."""
-    with steps.step("place", f"{target.device.name} at {mhz}"):
+    with steps.step("place", f"{target.device.name} at {mhz} from {seed}"):
         return Implementation(target, LAYERS, PLACED, PLACED.mhz)
 
 
@@ -86,6 +86,13 @@ def test_the_command_writes_it_and_says_where(folder: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1] == "report: out/report.html"
 
 
+def test_the_placer_gets_the_seed_that_was_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place("--mhz", "90", "--seed", "7")
+    assert "ecp5-25k at 90 from 7" in capsys.readouterr().err
+
+
 def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
     first = place()["fpga"]
     again = ["build", "one", "--device", "ecp5-25k", "--out", "out"]
@@ -104,10 +111,10 @@ def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
 def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
 
-    def slow(target: Target, out: Path, mhz: float, steps: Steps) -> Implementation:
+    def slow(target: Target, out: Path, mhz: float, steps: Steps, seed: int) -> Implementation:
         told = read_report(out) | {"images": 12}
         (out / "report.json").write_text(json.dumps(told))
-        return implemented(target, out, mhz, steps)
+        return implemented(target, out, mhz, steps, seed)
 
     monkeypatch.setattr(cli, "implement", slow)
     assert place()["images"] == 12

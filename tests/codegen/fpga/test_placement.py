@@ -1,5 +1,6 @@
 """What nextpnr is given, and what it makes of carry chains."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,12 @@ def test_open_ends_of_a_carry_chain_are_named(tmp_path: Path, monkeypatch: pytes
     draft.output("s", sums[1])
     netlist = draft.netlist()
     trim_carries(netlist)
-    monkeypatch.setattr(placement, "run", lambda *given: None)
+    told: list[Sequence[str]] = []
+    monkeypatch.setattr(placement, "run", lambda tool, arguments, *given: told.append(arguments))
     (tmp_path / "place").mkdir()
     with pytest.raises(UserError, match="nextpnr must write what it reached"):
-        place_and_route(netlist, DEVICE, tmp_path, "place", [])
+        place_and_route(netlist, DEVICE, tmp_path, "place", [], seed=7)
+    assert told[0][told[0].index("--seed") + 1] == "7"
     cell = Netlist.read(tmp_path / "place/placed.json", "top").cells["sum"]
     assert (cell.net("CIN"), cell.net("COUT")) == ("x", "x")
     assert [cell.content["port_directions"][pin] for pin in ("CIN", "COUT")] == ["input", "output"]
