@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, unsigned
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -138,9 +138,11 @@ class SequenceRom(wiring.Component):
                 m.submodules[name] = rom = Rom(width, end - start, file or contents[start:end])
                 m.d.comb += [rom.address.eq(index[: len(rom.address)]), rom.enable.eq(fetching)]
                 banks.append(later(m, [fetched], rom.data))
-            if len(banks) > 1:
+            *others, word = banks
+            if others:  # no case is left over, which synthesis would make a reset of the register behind
                 which = later(m, [fetching, fetched], index[BANK_WORDS.bit_length() - 1 :])
-                banks = [Array(banks)[which]]
-            words += banks
+                for bank, other in enumerate(others):
+                    word = Mux(which == bank, other, word)
+            words.append(word)
         m.d.comb += self.data.eq(Cat(words))
         return m
