@@ -159,7 +159,7 @@ def tables(done: Implementation) -> Iterator[Table]:
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"
     )
     rates.add_row(
-        "for the area", f"{rate / done.placement.used.luts:,.0f} thousand images/s for each 1,000 LUT4"
+        "for the area", f"{1000 * rate / done.placement.used.luts:,.0f} images/s for each 1,000 LUT4"
     )
     yield rates
 

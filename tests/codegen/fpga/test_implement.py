@@ -1,16 +1,19 @@
 """What place and route reached goes into the report of the build, and stays there until the build changes."""
 
 import json
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from codegen import build as building
 from codegen import cli
 from codegen.fpga.devices import Resources, find_device
-from codegen.fpga.implement import Implementation, section
+from codegen.fpga.implement import Implementation, section, tables
 from codegen.fpga.placement import Placement
 from codegen.fpga.target import Alone, Target
 from codegen.ir import TestSet, save, save_test_set
@@ -75,6 +78,16 @@ def test_the_section_of_the_report() -> None:
     assert [(row["name"], set(row)) for row in told["steps"]] == [
         ("place", {"name", "seconds", "peak_rss_bytes"})
     ]
+
+
+def test_slow_networks_have_a_rate_for_their_area_too() -> None:
+    done = replace(implemented(Alone(plan_of(digits(), 80), DEVICE), Path(), 150, quiet()), mhz=0.0005)
+    console = Console(file=StringIO(), width=100)
+    console.print(*tables(done))
+    rows = [line.split("│") for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    told = {row[1].strip(): row[2].strip() for row in rows if len(row) == 4}
+    assert told["speed"] == "288 cycles an image, 2 images/s at that clock"
+    assert told["for the area"] == "22 images/s for each 1,000 LUT4"  # 500 Hz / 288 cycles / 80 LUT4
 
 
 def test_the_command_writes_it_and_says_where(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
