@@ -69,12 +69,13 @@ class Device:
 
     @property
     def usable(self) -> Resources:
-        """What is planned with, so that the end is a good one: three of five, and five of six multipliers."""
+        """What is planned with, so that the end is a good one: three of five cells, nine of ten blocks of
+        memory, five of six multipliers."""
         has, beside = self.has, self.beside
         return Resources(
             has.luts * 3 // 5 - beside.luts,
             has.ffs * 3 // 5 - beside.ffs,
-            has.memories - beside.memories,
+            has.memories * 9 // 10 - beside.memories,
             has.multipliers * 5 // 6,
         )
 

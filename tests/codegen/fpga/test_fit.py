@@ -188,7 +188,7 @@ def test_what_is_short_is_named_with_what_there_is_and_what_would_fit() -> None:
     told = refusal(digits_of(1, 1), small)
     assert re.fullmatch(
         r"'net' must fit what is usable of small, and it takes at least [\d,]+ LUT4 of 60, \d+ flip-flops of "
-        r"60, \d+ blocks of RAM of 2, however slow; what would fit: ice40-up5k",
+        r"60, \d+ blocks of RAM of 1, however slow; what would fit: ice40-up5k",
         told,
     )
 
@@ -197,7 +197,8 @@ def test_resources_that_are_enough_by_themselves_but_not_together() -> None:
     device, stages = DEVICES["ecp5-25k"], fuse(digits())
     every, ledger = choices(stages, requantise_forms(stages), device, 16 * len(stages))
     luts, ffs, memories, multipliers, _ = least_costs(stages, every, ledger)
-    has = Resources(ceil_div(luts * 5, 3), ceil_div(ffs * 5, 3), memories, ceil_div(multipliers * 6, 5))
+    logic = (ceil_div(count * 5, 3) for count in (luts, ffs))
+    has = Resources(*logic, ceil_div(memories * 10, 9), ceil_div(multipliers * 6, 5))
     assert refusal(digits(), replace(device, has=has)) == (
         "'net' must fit what is usable of ecp5-25k, and what one fold saves of one resource it takes of "
         "another; what would fit: ice40-up5k"

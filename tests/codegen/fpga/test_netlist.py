@@ -105,9 +105,9 @@ def test_resources_add_up() -> None:
 
 def test_devices_say_what_can_be_used() -> None:
     large, small = find_device("ecp5-85k"), DEVICES["ice40-up5k"]
-    assert large.usable == Resources(50_184, 50_184, 208, 130)
+    assert large.usable == Resources(50_184, 50_184, 187, 130)
     assert large.memory == 208 * 18 * 1024
-    assert small.usable == Resources(3_168, 3_168, 30, 0) and small.memory == 30 * 4 * 1024
+    assert small.usable == Resources(3_168, 3_168, 27, 0) and small.memory == 30 * 4 * 1024
 
 
 def test_what_a_device_lacks_is_said_at_once() -> None:
