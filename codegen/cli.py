@@ -226,6 +226,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="start of the placer's random numbers; another one gives another clock, most often by some per "
         "cent, at times by a quarter (default %(default)s)",
     )
+    placing.add_argument(
+        "--tries",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="place and route N times, from --seed and the numbers after it, as many at once as there are "
+        "cores, and keep the fastest (default %(default)s)",
+    )
     placing.add_argument("--board", metavar="NAME", help=f"the board to make a file for: {', '.join(BOARDS)}")
     placing.set_defaults(run=_bitstream)
     talking = commands.add_parser(
@@ -349,7 +357,8 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     placing = Steps(steps.console)
     target = Alone(plan, room) if board is None else OnBoard(plan, board)
     console.print(estimate_table(target))
-    done = implement(target, folder, arguments.mhz, placing, arguments.seed)
+    seeds = range(arguments.seed, arguments.seed + arguments.tries)
+    done = implement(target, folder, arguments.mhz, placing, seeds)
     write_report(folder, read_report(folder) | {"fpga": section(done, placing)})
     for table in tables(done):
         console.print(table)

@@ -1,6 +1,6 @@
 """Synthesis, place and route of a network for what it is put on, and what they reach."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,11 @@ def netlist_of(target: Target, build: Path) -> Netlist:
     return target.synthesise(build)
 
 
-def implement(target: Target, build: Path, mhz: float, steps: Steps, seed: int = 1) -> Implementation:
+def implement(
+    target: Target, build: Path, mhz: float, steps: Steps, seeds: Sequence[int] = (1,)
+) -> Implementation:
     """Synthesis, place and route of the network that was built in the folder ``build``, for a clock of
-    ``mhz`` or as near as it gets from the random numbers of ``seed``.
+    ``mhz`` or as near as it gets from the random numbers of any of the ``seeds``.
 
     Raises ``UserError`` if a tool fails or the device is too small.
     """
@@ -70,8 +72,9 @@ def implement(target: Target, build: Path, mhz: float, steps: Steps, seed: int =
         netlist = carrier(target, build) if loadable else target.synthesise(build)
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(target.layer_of).items()}
     check_fits(target.plan.network, device, sum(parts.values(), Resources()))
-    with steps.step("place", "nextpnr, place and route (its very first run takes minutes)"):
-        placement, clock = target.place(netlist, place, mhz, seed)
+    times = f" {len(seeds)} times" if len(seeds) > 1 else ""
+    with steps.step("place", f"nextpnr, place and route{times} (its very first run takes minutes)"):
+        placement, clock = target.place(netlist, place, mhz, seeds)
     file = None
     if loadable:
         with steps.step("load", "the network's weights and scales into its block RAMs"):
@@ -114,6 +117,7 @@ def section(done: Implementation, steps: Steps) -> dict[str, Any]:
         "placed": asdict(done.placement.used),
         "available": asdict(done.target.device.has),
         "clock_mhz": round(done.mhz, 3),
+        "seed": done.placement.seed,
         "images_per_second": round(done.mhz * 1e6 / done.target.plan.cycles_per_image, 3),
         "steps": steps.rows,
     }
@@ -154,7 +158,8 @@ def tables(done: Implementation) -> Iterator[Table]:
     rates = Table(show_header=False)
     rate = done.mhz * 1e6 / plan.cycles_per_image
     runs = f"{done.mhz:.1f} MHz, " if done.target.has_pins else ""
-    rates.add_row("clock", f"{runs}{done.placement.mhz:.1f} MHz at most, as nextpnr estimates it")
+    seed = f", from seed {done.placement.seed}" if done.placement.seed != 1 else ""
+    rates.add_row("clock", f"{runs}{done.placement.mhz:.1f} MHz at most, as nextpnr estimates it{seed}")
     rates.add_row(
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"
     )

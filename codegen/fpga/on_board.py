@@ -53,7 +53,9 @@ class OnBoard(Target):
             return layer_of(cell.removeprefix(_ACCELERATOR))
         return "link" if cell.startswith("system.") else "board"
 
-    def place(self, netlist: Netlist, build: Path, mhz: float, seed: int = 1) -> tuple[Placement, float]:
+    def place(
+        self, netlist: Netlist, build: Path, mhz: float, seeds: Sequence[int] = (1,)
+    ) -> tuple[Placement, float]:
         """Routes, then sets the clock generator to the highest clock that the result keeps.
 
         On an ECP5 its dividers are written into what was routed; on an iCE40 into the netlist, which is
@@ -64,11 +66,11 @@ class OnBoard(Target):
         wanted = _FREQUENCY[family].format(net=clocks[0], mhz=mhz)
         (build / self.name / constraints).write_text(self._files[constraints] + wanted)
 
-        def routed() -> Placement:
+        def routed(seeds: Sequence[int]) -> Placement:
             arguments = [option, f"{self.name}/{constraints}"]
-            return place_and_route(netlist, self.device, build, self.name, arguments, clocks, seed)
+            return place_and_route(netlist, self.device, build, self.name, arguments, clocks, seeds)
 
-        placed = routed()
+        placed = routed(seeds)
         while True:
             clock = setting(family, self.board.mhz, placed.mhz)
             if family is Family.ECP5:
@@ -77,7 +79,7 @@ class OnBoard(Target):
                 return placed, clock.mhz
             given = {key: f"{value:032b}" for key, value in clock.parameters.items()}
             netlist.cells[GENERATOR].parameters.update(given)
-            placed = routed()
+            placed = routed([placed.seed])
             if placed.mhz >= clock.mhz:
                 return placed, clock.mhz
 

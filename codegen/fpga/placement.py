@@ -1,7 +1,10 @@
 """Place and route, through nextpnr, and what it says about the result."""
 
 import json
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +33,12 @@ _ROUTED = {Family.ECP5: "--textcfg", Family.ICE40: "--asc"}
 @dataclass(frozen=True)
 class Placement:
     """``mhz``: the highest clock, as nextpnr estimates it; ``used``: what is occupied of the device. On an
-    iCE40 a logic cell is a table and a flip-flop, and counts as both."""
+    iCE40 a logic cell is a table and a flip-flop, and counts as both. ``seed``: of the random numbers that
+    it came from."""
 
     mhz: float
     used: Resources
+    seed: int = 1
 
 
 def place_and_route(
@@ -43,26 +48,49 @@ def place_and_route(
     place: str,
     arguments: Sequence[str],
     clocks: Sequence[str] = (),
-    seed: int = 1,
+    seeds: Sequence[int] = (1,),
 ) -> Placement:
     """Places and routes a netlist in the folder ``place`` of the folder ``build``, nextpnr told ``arguments``
-    about pins and clocks, from the random numbers of ``seed``; says how fast the net of the names ``clocks``
-    can be, or the slowest clock.
+    about pins and clocks, once from the random numbers of each of the ``seeds``, on all cores. Keeps the
+    fastest, of equal ones the first, and says how fast the net of the names ``clocks`` can be in it, or the
+    slowest clock.
 
-    Raises ``UserError`` if nextpnr fails, as it does for a design that does not fit.
+    Raises ``UserError`` if nextpnr fails each time, as it does for a design that does not fit.
     """
     _name_open_pins(netlist)
     netlist.write(build / place / _PLACED)
     given = [*device.flags, "--package", device.package, "--json", f"{place}/{_PLACED}", *arguments]
-    given += [_ROUTED[device.family], f"{place}/{ROUTED}"]
-    given += ["--seed", str(seed), "--timing-allow-fail", "--report", f"{place}/{_REPORT}"]
-    run(
-        f"nextpnr-{device.family.value}",
-        [*given, "-q", "-l", f"{place}/nextpnr.log"],
-        build,
-        f"{place}/nextpnr.out",
-    )
-    return _read(device, build / place, clocks)
+
+    def attempt(seed: int) -> Placement:
+        trial = _trial(place, seed)
+        (build / trial).mkdir(exist_ok=True)
+        files = [_ROUTED[device.family], f"{trial}/{ROUTED}", "--report", f"{trial}/{_REPORT}"]
+        how = ["--seed", str(seed), "--timing-allow-fail", "-q", "-l", f"{trial}/nextpnr.log"]
+        run(f"nextpnr-{device.family.value}", [*given, *files, *how], build, f"{trial}/nextpnr.out")
+        return _read(device, build / trial, clocks, seed)
+
+    best = _fastest(attempt, seeds)
+    for file in (build / _trial(place, best.seed)).iterdir():
+        os.replace(file, build / place / file.name)
+    for seed in seeds:
+        shutil.rmtree(build / _trial(place, seed))
+    return best
+
+
+def _trial(place: str, seed: int) -> str:
+    """The folder of one try; the files of the fastest go up into ``place``."""
+    return f"{place}/seed_{seed}"
+
+
+def _fastest(attempt: Callable[[int], Placement], seeds: Sequence[int]) -> Placement:
+    """Of those that do not fail; if all do, the first raises."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        tries = [pool.submit(attempt, seed) for seed in seeds]
+        placed = [one.result() for one in tries if not isinstance(one.exception(), UserError)]
+        return max(placed, key=lambda one: one.mhz) if placed else tries[0].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _name_open_pins(netlist: Netlist) -> None:
@@ -74,7 +102,7 @@ def _name_open_pins(netlist: Netlist) -> None:
                     cell.connect(pin, "x", direction)
 
 
-def _read(device: Device, folder: Path, names: Sequence[str]) -> Placement:
+def _read(device: Device, folder: Path, names: Sequence[str], seed: int) -> Placement:
     try:
         told = json.loads((folder / _REPORT).read_text())
         clocks = {net.removeprefix(_GLOBAL): float(one["achieved"]) for net, one in told["fmax"].items()}
@@ -82,4 +110,4 @@ def _read(device: Device, folder: Path, names: Sequence[str]) -> Placement:
         used = [int(told["utilization"].get(cell, {"used": 0})["used"]) for cell in _CELLS[device.family]]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"nextpnr must write what it reached, and {_REPORT} does not say it") from error
-    return Placement(slowest, Resources(*used))
+    return Placement(slowest, Resources(*used), seed)

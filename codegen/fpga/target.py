@@ -49,10 +49,12 @@ class Target(ABC):
         """The layer that a cell of this name belongs to, or what else it is there for."""
 
     @abstractmethod
-    def place(self, netlist: Netlist, build: Path, mhz: float, seed: int = 1) -> tuple[Placement, float]:
+    def place(
+        self, netlist: Netlist, build: Path, mhz: float, seeds: Sequence[int] = (1,)
+    ) -> tuple[Placement, float]:
         """Places and routes the netlist for a clock of ``mhz``, or as near as it gets from the random numbers
-        of ``seed``; what was reached, and the clock in MHz that it runs at. Raises ``UserError`` if a tool
-        fails or it does not fit."""
+        of any of the ``seeds``; what was reached, and the clock in MHz that it runs at. Raises ``UserError``
+        if a tool fails or it does not fit."""
 
     @abstractmethod
     def file(self, build: Path) -> Path:
@@ -93,8 +95,10 @@ class Alone(Target):
     def layer_of(self, cell: str) -> str:
         return layer_of(cell)
 
-    def place(self, netlist: Netlist, build: Path, mhz: float, seed: int = 1) -> tuple[Placement, float]:
-        placed = place_alone(netlist, self.device, build, self.name, mhz, seed)
+    def place(
+        self, netlist: Netlist, build: Path, mhz: float, seeds: Sequence[int] = (1,)
+    ) -> tuple[Placement, float]:
+        placed = place_alone(netlist, self.device, build, self.name, mhz, seeds)
         return placed, placed.mhz
 
     def file(self, build: Path) -> Path:
@@ -102,13 +106,13 @@ class Alone(Target):
 
 
 def place_alone(
-    netlist: Netlist, device: Device, build: Path, place: str, mhz: float, seed: int = 1
+    netlist: Netlist, device: Device, build: Path, place: str, mhz: float, seeds: Sequence[int] = (1,)
 ) -> Placement:
     """Places and routes a netlist with registers for its pins, in the folder ``place`` of the folder
     ``build``, for a clock of ``mhz``. Raises ``UserError`` if nextpnr fails."""
     register_pins(netlist, device.family)
     arguments = [_ANY_PINS[device.family], "--freq", f"{mhz:g}"]
-    return place_and_route(netlist, device, build, place, arguments, seed=seed)
+    return place_and_route(netlist, device, build, place, arguments, seeds=seeds)
 
 
 def layer_of(cell: str) -> str:

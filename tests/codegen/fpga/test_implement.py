@@ -1,6 +1,7 @@
 """What place and route reached goes into the report of the build, and stays there until the build changes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -28,9 +29,11 @@ LAYERS = {"conv": Resources(40, 30, 2, 1), "fc": Resources(20, 10, 1, 0), "betwe
 PLACED = Placement(123.44, Resources(80, 45, 3, 1))
 
 
-def implemented(target: Target, folder: Path, mhz: float, steps: Steps, seed: int = 1) -> Implementation:
+def implemented(
+    target: Target, folder: Path, mhz: float, steps: Steps, seeds: Sequence[int] = (1,)
+) -> Implementation:
     """Stands for Yosys and nextpnr."""
-    with steps.step("place", f"{target.device.name} at {mhz} from {seed}"):
+    with steps.step("place", f"{target.device.name} at {mhz} from {list(seeds)}"):
         return Implementation(target, LAYERS, PLACED, PLACED.mhz)
 
 
@@ -72,6 +75,7 @@ def test_the_section_of_the_report() -> None:
         "placed": {"luts": 80, "ffs": 45, "memories": 3, "multipliers": 1},
         "available": {"luts": 24_288, "ffs": 24_288, "memories": 56, "multipliers": 28},
         "clock_mhz": 123.44,
+        "seed": 1,
         "images_per_second": 428_611.111,  # 123.44 MHz / 288 cycles
         "steps": None,
     }
@@ -81,11 +85,13 @@ def test_the_section_of_the_report() -> None:
 
 
 def test_slow_networks_have_a_rate_for_their_area_too() -> None:
-    done = replace(implemented(Alone(plan_of(digits(), 80), DEVICE), Path(), 150, quiet()), mhz=0.0005)
+    done = implemented(Alone(plan_of(digits(), 80), DEVICE), Path(), 150, quiet())
+    done = replace(done, mhz=0.0005, placement=replace(PLACED, seed=3))
     console = Console(file=StringIO(), width=100)
     console.print(*tables(done))
     rows = [line.split("│") for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     told = {row[1].strip(): row[2].strip() for row in rows if len(row) == 4}
+    assert told["clock"] == "123.4 MHz at most, as nextpnr estimates it, from seed 3"
     assert told["speed"] == "288 cycles an image, 2 images/s at that clock"
     assert told["for the area"] == "22 images/s for each 1,000 LUT4"  # 500 Hz / 288 cycles / 80 LUT4
 
@@ -99,11 +105,13 @@ def test_the_command_writes_it_and_says_where(folder: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1] == "report: out/report.html"
 
 
-def test_the_placer_gets_the_seed_that_was_asked_for(
+def test_the_placer_gets_the_seeds_that_were_asked_for(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place("--mhz", "90", "--seed", "7")
-    assert "ecp5-25k at 90 from 7" in capsys.readouterr().err
+    place("--mhz", "90", "--seed", "7", "--tries", "3")
+    assert "ecp5-25k at 90 from [7, 8, 9]" in capsys.readouterr().err
+    place("--seed", "4")
+    assert "from [4]" in capsys.readouterr().err
 
 
 def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
@@ -124,10 +132,10 @@ def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
 def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
 
-    def slow(target: Target, out: Path, mhz: float, steps: Steps, seed: int) -> Implementation:
+    def slow(target: Target, out: Path, mhz: float, steps: Steps, seeds: Sequence[int]) -> Implementation:
         told = read_report(out) | {"images": 12}
         (out / "report.json").write_text(json.dumps(told))
-        return implemented(target, out, mhz, steps, seed)
+        return implemented(target, out, mhz, steps, seeds)
 
     monkeypatch.setattr(cli, "implement", slow)
     assert place()["images"] == 12
