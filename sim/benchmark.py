@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from codegen.arguments import guarded
 from codegen.budget import Budget, default_lanes
 from codegen.build import build
-from codegen.cli import guarded
 from codegen.cycles import steady_interval
 from codegen.fold import fold
 from codegen.ir import UserError, write_atomically

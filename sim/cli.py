@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.budget import default_lanes
 from codegen.build import build, write_contents
-from codegen.cli import add_build_arguments, build_budget, build_folder, build_source, guarded
-from codegen.faults import correct_of, flip
+from codegen.faults.study import correct_of, flip
 from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.fpga.implement import DEFAULT_MHZ, implement

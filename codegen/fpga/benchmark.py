@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from codegen.arguments import guarded
 from codegen.budget import Budget
 from codegen.build import build
-from codegen.cli import guarded
 from codegen.networks import find_network
 from codegen.plan import Plan
 from codegen.report import Steps, read_report, write_report

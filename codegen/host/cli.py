@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import serial
@@ -19,31 +20,42 @@ from .board import BAUD, Board
 from .identity import Identity
 from .pictures import is_picture, read_picture
 
-__all__ = ["add_host_arguments", "host"]
+__all__ = ["add_host"]
 
 _POLL_SECONDS = 0.02
 
 
-def add_host_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``host``."""
-    parser.add_argument(
+def add_host(commands: Any) -> None:
+    """The command that talks to a board."""
+    talking = commands.add_parser(
+        "host",
+        help="show images to a board over its serial port",
+        description="Show images to a board that carries a network, over its serial port, and say what it "
+        "makes of them. Held-out images of the network are compared with the golden model, scores and "
+        "classes, by equality.",
+        epilog="Example: python -m codegen host digits_w4a4 --port /dev/ttyUSB0",
+    )
+    talking.add_argument(
         "what",
         nargs="+",
         help="pictures, or the network that the board carries: a recipe, a folder that training wrote, or a "
         "network.safetensors file, whose held-out images are then shown and whose scores must be equal",
     )
-    parser.add_argument("--port", required=True, help="the board's serial port, such as /dev/ttyUSB0 or COM3")
-    parser.add_argument("--images", type=int, metavar="N", help="held-out images to show (default all)")
-    parser.add_argument(
+    talking.add_argument(
+        "--port", required=True, help="the board's serial port, such as /dev/ttyUSB0 or COM3"
+    )
+    talking.add_argument("--images", type=int, metavar="N", help="held-out images to show (default all)")
+    talking.add_argument(
         "--timeout",
         type=float,
         default=1.0,
         metavar="S",
         help="seconds to wait for an answer before asking again (default %(default)s)",
     )
+    talking.set_defaults(run=_host)
 
 
-def host(arguments: argparse.Namespace) -> int:
+def _host(arguments: argparse.Namespace) -> int:
     """Runs the command; 1 if a score is not equal to the golden model's."""
     if not 0 < arguments.timeout <= 3600:
         raise UserError(f"--timeout must be more than 0 and at most 3600 s, not {arguments.timeout:g}")

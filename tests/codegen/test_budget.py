@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from codegen import planner
+from codegen.arguments import add_build_arguments, build_budget
 from codegen.budget import Budget, default_lanes
-from codegen.cli import add_build_arguments, build_budget
 from codegen.fpga.devices import DEVICES
 from codegen.fpga.fit import is_enough
 from codegen.ir import UserError, save

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.faults import Trials, flip, study, weighted
-from codegen.faults_report import Study, write_study
+from codegen.faults.report import Study, write_study
+from codegen.faults.study import Trials, flip, study, weighted
 from codegen.ir import IntegerNetwork, TestSet, UserError, save, save_test_set
 from tests.commands import command
 from tests.networks import Chain, digits, tiny
@@ -41,7 +41,7 @@ def test_every_bit_of_a_code_flips_as_often_as_any_other() -> None:
 
 
 def test_large_layers_are_flipped_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codegen.faults._BLOCK", 100)
+    monkeypatch.setattr("codegen.faults.study._BLOCK", 100)
     network = digits()
     done = flip(network, 0.3, seed=0)
     assert sum(turned(network, done.network).values()) == done.flips

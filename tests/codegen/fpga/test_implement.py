@@ -13,6 +13,7 @@ from rich.console import Console
 
 from codegen import build as building
 from codegen import cli
+from codegen.fpga import cli as placing
 from codegen.fpga.devices import Resources, find_device
 from codegen.fpga.implement import Implementation, section, tables
 from codegen.fpga.placement import Placement
@@ -47,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(building, "Accelerator", lambda plan, taps: plan)
     monkeypatch.setattr(building, "verilog_text", lambda plan, top: f"// {top}")
-    monkeypatch.setattr(cli, "implement", implemented)
+    monkeypatch.setattr(placing, "implement", implemented)
     return tmp_path
 
 
@@ -137,5 +138,5 @@ def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: p
         (out / "report.json").write_text(json.dumps(told))
         return implemented(target, out, mhz, steps, seeds)
 
-    monkeypatch.setattr(cli, "implement", slow)
+    monkeypatch.setattr(placing, "implement", slow)
     assert place()["images"] == 12

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from codegen.ir import write_atomically
 
-from .faults import Trials
+from .study import Trials
 
 __all__ = ["Study", "study_table", "write_study"]
 

@@ -1,0 +1,1 @@
+"""Bit flips in the memories of the weights, and what they cost."""
