@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.budget import default_lanes
@@ -31,6 +30,7 @@ from .board import Model, board_model, talk
 from .netlist import simulate_netlist
 from .ports import Stall
 from .run import Outcome, bench, forget_simulation, simulate, update_report
+from .tables import layers_table, show_differences, summary_table
 from .unpacked import check_unpacks, unpacked_model
 from .verilator_bench import ProtocolError
 from .watchdog import Stuck
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="P",
         help="probability, 0 to 0.95, that the bench pauses its input or refuses an output in a cycle",
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--flip",
         type=float,
         metavar="RATE",
@@ -67,18 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the stalls and the flips (default %(default)s)"
     )
-    parser.add_argument(
+    what.add_argument(
         "--netlist",
         metavar="DEVICE",
         help=f"simulate the netlist of the accelerator for a device instead: {', '.join(DEVICES)}",
     )
-    parser.add_argument(
+    what.add_argument(
         "--board",
         action="store_true",
         help="simulate a whole board instead, and let python -m codegen host show it the images over its "
         "simulated serial port",
     )
-    parser.add_argument(
+    what.add_argument(
         "--bitstream",
         metavar="BOARD",
         help="the same with the packed file for a board with an iCE40, unpacked to what its bits make of the "
@@ -107,17 +108,19 @@ def _probability(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 0.95:
-        raise argparse.ArgumentTypeError(f"stall must be a probability from 0 to 0.95, not '{text}'")
+        raise argparse.ArgumentTypeError(f"must be a probability from 0 to 0.95, not '{text}'")
     return value
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.board or options.bitstream is not None:
+        return _run_board(options)
+    if options.noise:
+        raise UserError("--noise is on a board's serial line; give --board or --bitstream too")
     if options.flip is not None:
         return _run_flipped(options)
     if options.netlist is not None:
         return _run_netlist(options)
-    if options.board or options.bitstream is not None:
-        return _run_board(options)
     console = Console()
     source = build_source(options)
     images = source.images(options.images)
@@ -211,8 +214,6 @@ def _run_flipped(options: argparse.Namespace) -> int:
             "--flip needs --reloadable: sums of flipped weights may leave accumulators that are only as wide "
             "as the network's own weights need"
         )
-    if options.netlist is not None:
-        raise UserError("--flip changes the files that our Verilog reads; leave out --netlist")
     console, source = Console(), build_source(options)
     flipped = flip(source.network, options.flip, options.seed)
     images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
@@ -224,7 +225,7 @@ def _run_flipped(options: argparse.Namespace) -> int:
     stall = Stall(options.stall, options.seed)
     with steps.step("simulate", f"{len(images)} images, {flipped.flips:,} flipped bits of {flipped.bits:,}"):
         outcome = _simulate(folder, plan, noisy, images, stall, options.waves, contents)
-    _show_differences(console, outcome)
+    show_differences(console, outcome)
     for name, network in (("as trained", source.network), ("flipped", flipped.network)):
         _show_accuracy(console, name, network, source, images)
     total, wrong = outcome.compared, bool(outcome.verdict.values or outcome.verdict.cycles)
@@ -279,64 +280,9 @@ def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
 
 
 def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None) -> None:
-    _show_differences(console, outcome)
-    console.print(_layers(told))
-    console.print(_summary(told, outcome))
+    show_differences(console, outcome)
+    console.print(layers_table(told))
+    console.print(summary_table(told, outcome))
     console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if note is not None:
         console.print(note, highlight=False, soft_wrap=True)
-
-
-def _show_differences(console: Console, outcome: Outcome) -> None:
-    for difference in outcome.verdict.values:
-        console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
-    for difference in outcome.verdict.cycles:
-        console.print(f"[red]not on time[/red]  {difference}", highlight=False, soft_wrap=True)
-
-
-def _layers(told: dict[str, Any]) -> Table:
-    table = Table()
-    for title in ("layer", "in", "out", "W/A", "PE", "SIMD", "cycles", "predicted"):
-        table.add_column(title, no_wrap=True)
-    for row in told["layers"]:
-        source, result = ("x".join(map(str, shape)) for shape in row["shape"])
-        table.add_row(
-            row["name"],
-            source,
-            result,
-            f"{row['bits']['weights'] or '-'}/{row['bits']['input']}",
-            str(row["pe"]),
-            str(row["simd"] or "-"),
-            _text(row["cycles"]["simulated"]),
-            _text(row["cycles"]["predicted"]),
-        )
-    return table
-
-
-def _summary(told: dict[str, Any], outcome: Outcome) -> Table:
-    table = Table(show_header=False)
-    equal = "all equal" if not outcome.mismatches else f"{outcome.mismatches:,} NOT EQUAL"
-    table.add_row("images", f"{told['images']}, with {outcome.compared:,} values in all layers: {equal}")
-    accuracy = {name: share for name, share in told["accuracy"].items() if share is not None}
-    if accuracy:
-        shares = (f"{name} {100 * share:.2f} %" for name, share in accuracy.items())
-        table.add_row("accuracy", ", ".join(shares))
-    for key, name in (("cycles_per_image", "cycles an image"), ("first_image_latency", "first image after")):
-        table.add_row(
-            name, f"{_text(told[key]['simulated'])} simulated, {_text(told[key]['predicted'])} predicted"
-        )
-    table.add_row(
-        "lane efficiency",
-        f"{told['lane_efficiency']:.3f} of {told['lanes']} lanes, {told['macs']:,} MACs an image",
-    )
-    table.add_row("time", ", ".join(_times(told["steps"])))
-    return table
-
-
-def _times(steps: list[dict[str, Any]]) -> list[str]:
-    """What took a second or more."""
-    return [f"{row['name']} {row['seconds']:.0f} s" for row in steps if row["seconds"] >= 1]
-
-
-def _text(number: float | None) -> str:
-    return "-" if number is None else f"{number:,}"

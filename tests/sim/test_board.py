@@ -58,9 +58,18 @@ def test_a_board_that_carries_another_network_is_found_out(
     assert talk(model, plan, Path("build/small"), ["other", "--images", "3"]).status == 1
 
 
-def test_words_for_what_a_board_has_not(folder: Path) -> None:
-    done = command(folder, "sim", "small", "--board", "--stall", "0.2")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: a board has a serial line and no streams; leave out --stall and --waves\n",
-    )
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--board", "--stall", "0.2"],
+         "a board has a serial line and no streams; leave out --stall and --waves"),
+        (["--noise", "0.1"], "--noise is on a board's serial line; give --board or --bitstream too"),
+        (["--board", "--noise", "2"], "argument --noise: must be a probability from 0 to 0.95, not '2'"),
+        (["--netlist", "ecp5-85k", "--board"], "argument --board: not allowed with argument --netlist"),
+        (["--flip", "0.1", "--netlist", "ecp5-85k"], "argument --netlist: not allowed with argument --flip"),
+    ],
+)  # fmt: skip
+def test_words_for_what_does_not_go_together(folder: Path, arguments: list[str], message: str) -> None:
+    done = command(folder, "sim", "small", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith(f"error: {message}")

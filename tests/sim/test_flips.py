@@ -75,8 +75,6 @@ def test_one_more_flipped_bit_is_seen(folder: Path, tmp_path: Path) -> None:
     [
         (["--flip", "0.1"], "--flip needs --reloadable: sums of flipped weights may leave accumulators that "
          "are only as wide as the network's own weights need"),
-        (["--flip", "0.1", "--reloadable", "--netlist", "ecp5-85k"],
-         "--flip changes the files that our Verilog reads; leave out --netlist"),
         (["--flip", "2", "--reloadable"], "a rate of flips must be from 0 to 1, not 2.0"),
         (["--flip", "0.1", "--reloadable", "--seed", "-1"], "a seed of flips must be 0 or more, not -1"),
     ],
