@@ -137,16 +137,16 @@ class Trainer:
         for group in optimiser.param_groups:
             group["lr"] = rate
         learner.train()
-        losses = []
-        for codes, labels in batches.epoch(stage_seed(self.seed, stage, epoch)):
+        losses = torch.zeros(len(batches), device=self.feeder.device)
+        for step, (codes, labels) in enumerate(batches.epoch(stage_seed(self.seed, stage, epoch))):
             loss = objective(codes, labels)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.append(loss.detach())
+            losses[step] = loss.detach()  # a copy: one that stays splits the memory that its batch lay in
             log.seen(batches.batch)
         learner.eval()
-        average = mean(float(torch.stack(losses).mean()), self.feeder.device)
+        average = mean(float(losses.mean()), self.feeder.device)
         if not math.isfinite(average):
             raise UserError(
                 f"the loss of stage {stage} must stay a number, not {average}; lower its learning_rate"
