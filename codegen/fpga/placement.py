@@ -63,18 +63,24 @@ def place_and_route(
 
     def attempt(seed: int) -> Placement:
         trial = _trial(place, seed)
-        (build / trial).mkdir(exist_ok=True)
+        (build / trial).mkdir()
         files = [_ROUTED[device.family], f"{trial}/{ROUTED}", "--report", f"{trial}/{_REPORT}"]
         how = ["--seed", str(seed), "--timing-allow-fail", "-q", "-l", f"{trial}/nextpnr.log"]
         run(f"nextpnr-{device.family.value}", [*given, *files, *how], build, f"{trial}/nextpnr.out")
         return _read(device, build / trial, clocks, seed)
 
+    _forget_tries(build / place)
     best = _fastest(attempt, seeds)
     for file in (build / _trial(place, best.seed)).iterdir():
         os.replace(file, build / place / file.name)
-    for seed in seeds:
-        shutil.rmtree(build / _trial(place, seed))
+    _forget_tries(build / place)
     return best
+
+
+def _forget_tries(folder: Path) -> None:
+    """Those of a run that was stopped too, whatever its seeds were."""
+    for trial in folder.glob("seed_*"):
+        shutil.rmtree(trial)
 
 
 def _trial(place: str, seed: int) -> str:

@@ -58,7 +58,8 @@ def fake_nextpnr(monkeypatch: pytest.MonkeyPatch, clocks: dict[int, float]) -> N
 def test_the_fastest_of_many_tries_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_nextpnr(monkeypatch, {3: 90.0, 5: 120.0, 6: 120.0, 7: 110.0})
     place = tmp_path / "place"
-    place.mkdir()
+    for stopped in ("seed_5", "seed_9"):
+        (place / stopped).mkdir(parents=True)
     for again in range(2):
         found = place_and_route(Draft().netlist(), DEVICE, tmp_path, "place", [], seeds=range(3, 8))
         assert found == Placement(120.0, Resources(memories=3), 5), again
