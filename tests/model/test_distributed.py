@@ -58,7 +58,8 @@ def test_they_compute_the_same_but_for_rounding(tmp_path: Path) -> None:
     one, two = (load_file(tmp_path / out / "teacher.safetensors") for out in ("one", "two"))
     assert one.keys() == two.keys()
     for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+        rounding = 1e-5 if value.dtype == np.float32 else 0  # the other tensors count batches
+        assert np.abs(two[name] - value).max() <= rounding, name
     assert not all(np.array_equal(two[name], one[name]) for name in one)  # they did share the work
 
 
