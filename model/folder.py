@@ -24,14 +24,18 @@ NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN = (
     "run.json",
 )
 
+# They ask for runs and show them. No run imports them, so that other words in a table make no run an old one.
+ASKING = {"__main__.py", "cli.py", "results.py"}
+
 
 def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | None) -> str:
-    """SHA-256 over what decides a run's result: recipe, seed, data, a given teacher, this package's code,
-    torch's version. Raises UserError for data or a teacher that cannot be read."""
+    """SHA-256 over what decides a run: recipe, seed, data, a given teacher, the code, torch's version.
+    Raises UserError for data or a teacher that cannot be read."""
     package = Path(__file__).parent
     code = {
-        path.relative_to(package).as_posix(): path.read_text("utf-8")
+        name: path.read_text("utf-8")
         for path in sorted(package.rglob("*.py"))
+        if (name := path.relative_to(package).as_posix()) not in ASKING
     }
     side = recipe.data.side or image_shape(recipe.network)[0]
     taught = None if teacher is None else _file_digest(teacher)
