@@ -151,15 +151,14 @@ def _accuracies(chosen: Study, runner: Runner) -> str:
             ]
         )
         times.append([f"`{name}`", *_times(runs)])
-    seeds = f"seeds 0 to {chosen.seeds - 1}: mean (least to most)" if chosen.seeds > 1 else "seed 0"
     head = ["recipe", "float", "teacher", "stage 1", "student = integers", "student - teacher"]
     cost = ["recipe", "teacher", "stage 1", "stage 2, layer by layer", "student / teacher", "check"]
     images = runs[0]["correct"]["images"]
     threads = f"threads: {runner.threads_of(load(chosen.recipes[0]))}"
     return (
-        f"Accuracy in % of {images:,} held-out images, {seeds}; differences in points.\n\n"
-        f"{_table(head, rows)}\n\n"
-        f"Seconds, mean of the seeds, {threads}; the teacher's include the float network's. "
+        f"Accuracy in % of {images:,} held-out images, {_seeds(chosen.seeds, ' (least to most)')}; "
+        f"differences in points.\n\n{_table(head, rows)}\n\n"
+        f"Seconds, {_seeds(chosen.seeds)}, {threads}; the teacher's include the float network's. "
         f"The check is of every layer on all held-out images, torch against integers in NumPy.\n\n"
         f"{_table(cost, times)}"
     )
@@ -181,8 +180,8 @@ def _ablation(recipe: Recipe, seeds: int, runner: Runner) -> str:
     teachers = [runner.run(recipe, seed, "as it is", None) for seed in range(seeds)]
     head = ["student", "a scale for each channel", "a scale for the layer"]
     return (
-        f"Students of `{recipe.name}`'s teachers ({_percent(teachers, 'teacher'):.1f} %), in % after stage 1 "
-        f"→ at the end, mean of {seeds} seed{'s' if seeds > 1 else ''}.\n\n{_table(head, rows)}"
+        f"Students of `{recipe.name}`, its teacher at {_percent(teachers, 'teacher'):.1f} %, "
+        f"in % after stage 1 → at the end, {_seeds(seeds)}.\n\n{_table(head, rows)}"
     )
 
 
@@ -191,6 +190,10 @@ def _student_run(changed: Recipe, seed: int, label: str, runner: Runner, recipe:
     runner.run(recipe, seed, "as it is", None)
     teacher = runner.place(recipe, seed, "as it is") / folders.TEACHER
     return runner.run(changed, seed, label, teacher)
+
+
+def _seeds(count: int, spread: str = "") -> str:
+    return f"mean{spread} of seeds 0 to {count - 1}" if count > 1 else "seed 0"
 
 
 def _percents(runs: Sequence[Run], key: str) -> list[float]:

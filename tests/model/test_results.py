@@ -43,8 +43,11 @@ def test_the_tables_of_a_study() -> None:
     assert "| `digits_w8a8` |  | 78.00 (77.50 to 78.50) | 50.00 (50.00 to 50.00) |" in text
     assert "| 77.50 (77.00 to 78.00) | -0.50 (-0.50 to -0.50) |" in text
     assert "| `digits_w8a8` | 10 | 0.5 | 6 = 2 + 2 + 2 | 0.65 | 3 |" in text
+    assert "held-out images, mean (least to most) of seeds 0 to 4; differences in points." in text
+    assert "Seconds, mean of seeds 0 to 4, threads: 1;" in text
     assert text.count("| f = 0, no beta | 50.0 → ") == 2
-    assert "Students of `digits_w1a1`'s teachers (76.0 %)" in text
+    assert "Students of `digits_w1a1`, its teacher at 76.0 %, in % after" in text
+    assert text.count("→ at the end, mean of seeds 0 to 2.") == 2
     taught = {str(teacher) for _, _, _, teacher in runner.asked if teacher}
     assert taught == {
         f"runs/{name}/as_it_is/seed_{seed}/teacher.safetensors"
@@ -121,7 +124,10 @@ def test_the_document_has_a_place_for_every_study(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    chosen = Study(("digits_w1a1",), 1, (), 0)
+    chosen = Study(("digits_w1a1",), 1, ("digits_w4a4",), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(STUDIES, "digits", chosen)
-        assert "held-out images, seed 0; differences" in study("digits", Pretended())
+        text = study("digits", Pretended())
+    assert "held-out images, seed 0; differences" in text
+    assert "Seconds, seed 0, threads" in text
+    assert "at the end, seed 0." in text
