@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn import functional as shared
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -59,6 +59,20 @@ def mean(value: float, device: torch.device) -> float:
     return float(total) / world()
 
 
+class _Total(torch.autograd.Function):
+    """The sum over all processes. Each of them learns from it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Total.forward(ctx, gradient)
+
+
 class BatchNorm(_BatchNorm):
     """Batch norm over dimension 1 of (N, C) or (N, C, H, W), its moments those of all processes' batches.
 
@@ -73,7 +87,7 @@ class BatchNorm(_BatchNorm):
             return super().forward(input)
         dims = [d for d in range(input.dim()) if d != 1]
         moments = torch.stack([input.mean(dims), input.square().mean(dims)])
-        mean, square = shared.all_reduce(moments) / world()  # type: ignore[no-untyped-call]
+        mean, square = _Total.apply(moments) / world()  # type: ignore[no-untyped-call]
         variance = square - mean.square()
         count = world() * input.numel() // input.shape[1]
         self._remember(mean.detach(), variance.detach() * (count / max(1, count - 1)))

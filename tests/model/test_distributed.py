@@ -39,6 +39,7 @@ def test_two_processes_reach_the_accuracy_of_one(tmp_path: Path) -> None:
         said = train(tmp_path, out, processes=processes)
         assert said.returncode == 0, said.stderr
         assert said.stdout.count("integer network") == 1  # the first process tells
+        assert "Warning" not in said.stderr
     one, two = correct(tmp_path / "one"), correct(tmp_path / "two")
     for name in ("float", "teacher", "student", "network"):
         assert abs(one[name] - two[name]) <= 9, (name, one, two)  # of 360: 2.5 points
