@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 from .budget import MACS_PER_LANE, MOST_LANES, Budget, default_lanes
 from .fpga.devices import DEVICES, Device, find_device

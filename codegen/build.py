@@ -16,7 +16,8 @@ from rich.console import Console
 
 import codegen
 import hw
-from codegen.ir import TestSet, UserError, save, save_test_set
+from codegen.errors import UserError
+from codegen.ir import TestSet, save, save_test_set
 
 from .accelerator import Accelerator, Taps, rom_files, tapped
 from .beats import BeatFormat, lines

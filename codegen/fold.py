@@ -16,7 +16,7 @@ from itertools import chain
 from math import gcd
 from operator import add, le, sub
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from hw.geometry import ceil_div
 
 from .folds import Fold, Option, options

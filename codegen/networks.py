@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import IntegerNetwork, TestSet, UserError, load, load_test_set
+from codegen.errors import UserError, did_you_mean
+from codegen.ir import IntegerNetwork, TestSet, load, load_test_set
 
-from .names import did_you_mean
 from .untrained import definition, has_photographs, photographs, recipes, untrained
 
 __all__ = ["RUNS", "Source", "find_network"]

@@ -8,7 +8,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import IntegerNetwork, Requantise, UserError
+from codegen.errors import UserError
+from codegen.ir import IntegerNetwork, Requantise
 from hw.streams import accumulator
 from hw.timing import LayerTiming, matrix_vector_timing, pool_timing
 

@@ -1,16 +1,15 @@
 """The folds and sizes of a plan as a file that a user reads and edits (TOML)."""
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.ir import UserError
+from codegen.errors import UserError, did_you_mean, shown
+from codegen.files import read_toml
 from hw.timing import matrix_vector_timing, pool_timing
 
 from .folds import Fold, window
-from .names import did_you_mean
 from .plan import LayerPlan, Plan, Sizes
 from .stages import Bounds, MatrixVectorStage, PoolStage, Stage
 
@@ -82,7 +81,7 @@ def read_plan(path: Path, stages: Sequence[Stage]) -> Choices:
     for name in told:
         if name not in layers:
             raise UserError(
-                f"plan '{path}': a section must be a layer, not '{name}'{did_you_mean(name, layers)}"
+                f"plan '{path}': a section must be a layer, not {shown(name)}{did_you_mean(name, layers)}"
             )
     folds, sizes = {}, {}
     for name, stage in layers.items():
@@ -96,15 +95,12 @@ def read_bounds(path: Path) -> Bounds:
     """The weights that the engines of a plan have room for. Raises ``UserError`` if it does not say so."""
     any_weights = _read(path).get(_ANY_WEIGHTS, False)
     if type(any_weights) is not bool:
-        raise UserError(f"plan '{path}': {_ANY_WEIGHTS} must be true or false, not {any_weights!r}")
+        raise UserError(f"plan '{path}': {_ANY_WEIGHTS} must be true or false, not {shown(any_weights)}")
     return Bounds.TYPE if any_weights else Bounds.REAL
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"plan '{path}' must be TOML, but: {error}") from error
+    return read_toml(path, "plan")
 
 
 def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tuple[Fold, Sizes]:
@@ -114,13 +110,12 @@ def _layer(where: str, stage: MatrixVectorStage | PoolStage, section: Any) -> tu
         raise UserError(f"{where}: it must have a section with {', '.join(keys)}")
     for key, value in section.items():
         if key not in known:
-            raise UserError(
-                f"{where}: a key must be one of {', '.join(known)}, not '{key}'{did_you_mean(key, known)}"
-            )
+            hint = did_you_mean(key, known)
+            raise UserError(f"{where}: a key must be one of {', '.join(known)}, not {shown(key)}{hint}")
         if type(value) is not int or value < 1:
-            raise UserError(f"{where}: {key} must be a whole number from 1 up, not {value!r}")
+            raise UserError(f"{where}: {key} must be a whole number from 1 up, not {shown(value)}")
     if section.get("logic", 1) != 1:
-        raise UserError(f"{where}: logic must be 1 or not there, not {section['logic']}")
+        raise UserError(f"{where}: logic must be 1 or not there, not {shown(section['logic'])}")
     sizes = {key: section[key] for key in _SIZES if key in section}
     folds = {"pe": 1} | {key: value for key, value in section.items() if key not in _SIZES}
     return Fold(**folds | {"logic": "logic" in section}), Sizes(**sizes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 from .budget import Budget
 from .fold import TooSlow, fold, least_lanes

@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from codegen.ir import IntegerNetwork, write_atomically
+from codegen.files import write_atomically
+from codegen.ir import IntegerNetwork
 
 from .histograms import Values, histograms
 from .html import html

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codegen.ir import Requantise, UserError, signed_bits
+from codegen.errors import UserError
+from codegen.ir import Requantise, signed_bits
 
 IntArray = npt.NDArray[np.int64]
 Stairs = Callable[[IntArray], IntArray]  # accumulators (..., C) to codes

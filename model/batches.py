@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model import recipe as recipes
 from model.data import Images
 

@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from codegen.ir import UserError, write_atomically
+from codegen.errors import UserError
+from codegen.files import write_atomically
 from model.folder import make
 from model.journal import Record
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from codegen.ir import UserError, load, load_test_set
+from codegen.errors import UserError
+from codegen.ir import load, load_test_set
 from model import folder as folders
 from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine

@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 
 def rank() -> int:

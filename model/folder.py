@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from codegen.ir import UserError, load, write_atomically
+from codegen.errors import UserError
+from codegen.files import write_atomically
+from codegen.ir import load
 from model.data import fingerprint
 from model.networks import image_shape
 from model.recipe import Recipe, canonical

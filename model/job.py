@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codegen.ir import save, save_test_set, write_atomically
+from codegen.files import write_atomically
+from codegen.ir import save, save_test_set
 from model import folder as folders
 from model import recipe as recipes
 from model.journal import Journal

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.recipe import Architecture, Bits, LayerBits, Network
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 EXACT_FLOAT32, EXACT_FLOAT64 = 2**24, 2**53
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import enum
-import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-from codegen.ir import UserError
+from codegen.errors import UserError, did_you_mean, shown
+from codegen.files import Range, decoded, encoded, parse_toml, read_toml
 
 
 class Architecture(enum.Enum):
@@ -70,14 +67,6 @@ class Feed(enum.Enum):
 
     STUDENT = "student"
     TEACHER = "teacher"
-
-
-@dataclass(frozen=True)
-class Range:
-    """Inclusive bounds of a number in a recipe."""
-
-    low: float
-    high: float
 
 
 Width = Annotated[int, Range(1, 8)]
@@ -202,105 +191,28 @@ def load(name: str) -> Recipe:
     """
     if name.endswith(".toml"):
         path = Path(name)
-        try:
-            return parse(path.stem, path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"recipe file '{name}' cannot be read: {_reason(error)}") from error
+        return _recipe(path.stem, read_toml(path, "recipe"))
     known = shipped()
     if name not in known:
         raise UserError(
-            f"recipe must be one of {', '.join(known)} or a file ending in .toml, not '{name}'"
-            + _suggestion(name, list(known))
+            f"recipe must be one of {', '.join(known)} or a file ending in .toml, not {shown(name)}"
+            + did_you_mean(name, known)
         )
     return parse(name, known[name])
 
 
 def parse(name: str, text: str) -> Recipe:
     """The recipe `name` written in TOML as `text`; raises UserError as `load` does."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"recipe '{name}' must be TOML: {error}") from error
+    return _recipe(name, parse_toml(text, f"recipe '{name}'"))
+
+
+def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     if "name" in table:
         raise UserError(f"recipe '{name}': unknown key 'name'; a recipe is called as its file is")
-    recipe: Recipe = _read_table(Recipe, table | {"name": name}, f"recipe '{name}': ", "")
-    return recipe
+    return decoded(Recipe, table | {"name": name}, f"recipe '{name}': ")
 
 
 def canonical(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain dictionaries, strings and numbers, the same for equal recipes."""
-    plain: dict[str, Any] = dataclasses.asdict(
-        recipe, dict_factory=lambda pairs: {k: v.value if isinstance(v, enum.Enum) else v for k, v in pairs}
-    )
+    plain: dict[str, Any] = encoded(recipe)
     return plain
-
-
-def _read_table(kind: type[Any], table: Any, where: str, prefix: str) -> Any:
-    _check_table(table, where, prefix)
-    hints = get_type_hints(kind, include_extras=True)
-    needed = {field.name for field in dataclasses.fields(kind) if _is_needed(field)}
-    for key in table:
-        if key not in hints:
-            raise UserError(f"{where}unknown key '{prefix}{key}'" + _suggestion(key, list(hints)))
-    for key in hints:
-        if key in needed and key not in table:
-            raise UserError(f"{where}key '{prefix}{key}' is missing; add it")
-    return kind(**{key: _read_value(hints[key], value, where, prefix + key) for key, value in table.items()})
-
-
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _check_table(table: Any, where: str, prefix: str) -> None:
-    if not isinstance(table, dict):
-        raise UserError(f"{where}{prefix.rstrip('.')} must be a table of keys, not {table!r}")
-
-
-def _read_value(hint: Any, value: Any, where: str, key: str) -> Any:
-    if get_origin(hint) is UnionType or get_origin(hint) is Union:  # what may be left out
-        hint = get_args(hint)[0]
-    if get_origin(hint) is dict:
-        _check_table(value, where, key + ".")
-        return {
-            name: _read_value(get_args(hint)[1], one, where, f"{key}.{name}") for name, one in value.items()
-        }
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _read_table(hint, value, where, key + ".")
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return _read_choice(hint, value, where, key)
-    if get_origin(hint) is Annotated:
-        kind, bounds = get_args(hint)
-        return _read_number(kind, bounds, value, where, key)
-    if not isinstance(value, hint):
-        expected = {bool: "true or false", str: "a text in quotes"}[hint]
-        raise UserError(f"{where}{key} must be {expected}, not {value!r}")
-    return value
-
-
-def _read_choice(kind: type[enum.Enum], value: Any, where: str, key: str) -> enum.Enum:
-    choices = [str(member.value) for member in kind]
-    if value not in choices:
-        allowed = ", ".join(f"'{choice}'" for choice in choices[:-1]) + f" or '{choices[-1]}'"
-        raise UserError(f"{where}{key} must be {allowed}, not {value!r}" + _suggestion(str(value), choices))
-    return kind(value)
-
-
-def _read_number(kind: type[Any], bounds: Range, value: Any, where: str, key: str) -> int | float:
-    accepted = (int,) if kind is int else (int, float)
-    word = "a whole number" if kind is int else "a number"
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise UserError(f"{where}{key} must be {word}, not {value!r}")
-    if not bounds.low <= value <= bounds.high:
-        raise UserError(f"{where}{key} must be {word} from {bounds.low:g} to {bounds.high:g}, not {value!r}")
-    number: int | float = kind(value)
-    return number
-
-
-def _suggestion(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from codegen.ir import UserError, write_atomically
+from codegen.errors import UserError
+from codegen.files import write_atomically
 from model import folder as folders
 from model.job import carry_out, default_threads, told
 from model.journal import Journal

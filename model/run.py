@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from codegen.ir import IntegerNetwork, Provenance, TestSet, UserError
+from codegen.errors import UserError
+from codegen.ir import IntegerNetwork, Provenance, TestSet
 from model.batches import to_codes
 from model.checkpoint import Checkpoint, Progress
 from model.data import Dataset, Images, read

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.batches import Batches, to_codes, to_tensor
 from model.checkpoint import Checkpoint, OptimiserState, Progress
 from model.data import Images

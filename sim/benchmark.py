@@ -19,8 +19,9 @@ from codegen.arguments import guarded
 from codegen.budget import Budget, default_lanes
 from codegen.build import build
 from codegen.cycles import steady_interval
+from codegen.errors import UserError
+from codegen.files import write_atomically
 from codegen.fold import fold
-from codegen.ir import UserError, write_atomically
 from codegen.networks import Source, find_network
 from codegen.plan import Plan, requantise_forms, size
 from codegen.report import Steps, tidy

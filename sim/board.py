@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cocotb_tools.runner import get_runner
 
+from codegen.errors import UserError
 from codegen.fpga.system import System
-from codegen.ir import UserError
 from codegen.plan import Plan
 from codegen.verilog import ROM_FILE, verilog_text
 

@@ -16,12 +16,13 @@ from rich.console import Console
 from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.budget import default_lanes
 from codegen.build import build, write_contents
+from codegen.errors import UserError
 from codegen.faults.study import correct_of, flip
 from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.fpga.implement import DEFAULT_MHZ, implement
 from codegen.fpga.on_board import OnBoard
-from codegen.ir import IntegerNetwork, TestSet, UserError
+from codegen.ir import IntegerNetwork, TestSet
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.report import PAGE, Steps, read_report, write_report

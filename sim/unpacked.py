@@ -8,10 +8,10 @@ bit for bit.
 import re
 from pathlib import Path
 
+from codegen.errors import UserError
 from codegen.fpga.boards import Board
 from codegen.fpga.devices import Family
 from codegen.fpga.tools import CELL_MODELS, run
-from codegen.ir import UserError
 
 from .board import TOP, Model, compile_board
 

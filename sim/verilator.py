@@ -24,7 +24,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 RUNTIME = Path("build/verilator")  # objects of the run-time library, shared by all designs
 UNIT_BYTES = 200_000  # of generated C++: a smaller unit spends its time reading headers

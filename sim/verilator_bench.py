@@ -14,7 +14,7 @@ from cocotb_tools.runner import get_runner
 from numpy.typing import NDArray
 
 from codegen.beats import lines
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 from .harness import BENCH_SOURCE, TOP, harness_text, visible_signals
 from .ports import NO_STALL, Record, Stall, StreamPort, StreamRecord

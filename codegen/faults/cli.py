@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codegen.arguments import add_network_arguments, build_folder, build_source, count, seed
-from codegen.ir import TestSet, UserError
+from codegen.errors import UserError
+from codegen.ir import TestSet
 
 from .report import Study, study_table, write_study
 from .study import correct_of, study, weighted

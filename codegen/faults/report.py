@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from codegen.ir import write_atomically
+from codegen.files import write_atomically
 
 from .study import Trials
 

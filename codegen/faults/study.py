@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.ir import Argmax, Conv, DorefaWeights, IntegerNetwork, Linear, Node, TestSet, UserError
+from codegen.errors import UserError
+from codegen.ir import Argmax, Conv, DorefaWeights, IntegerNetwork, Linear, Node, TestSet
 
 __all__ = ["Flipped", "Trials", "correct_of", "flip", "study", "weighted"]
 

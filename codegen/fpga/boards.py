@@ -10,8 +10,8 @@ from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform, OrangeCr
 from amaranth_boards.resources import UARTResource
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from codegen.errors import chosen
 from codegen.host.board import BAUD
-from codegen.names import chosen
 
 from .cells import ram
 from .devices import DEVICES, Device, Family, Resources

@@ -20,7 +20,7 @@ from codegen.arguments import (
 )
 from codegen.budget import default_lanes
 from codegen.build import build
-from codegen.ir import UserError
+from codegen.errors import UserError
 from codegen.report import PAGE, Steps, read_report, write_report
 
 from .boards import BOARDS, find_board

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 from hw.memory import ROM_MODULE
 

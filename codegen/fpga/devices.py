@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from codegen.names import chosen
+from codegen.errors import chosen
 
 __all__ = ["DEVICES", "Device", "Family", "Resources", "find_device"]
 

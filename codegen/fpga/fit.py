@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 
+from codegen.errors import UserError
 from codegen.fold import Cost, Ledger, fold_within, least_costs
 from codegen.folds import Fold, Option, options
-from codegen.ir import DorefaWeights, UserError
+from codegen.ir import DorefaWeights
 from codegen.plan import Plan, layer_plan
 from codegen.requantise import Form
 from codegen.stages import ArgmaxStage, MatrixVectorStage, PoolStage, Stage

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from codegen.report import Steps
 
 from .devices import Device, Resources

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 from .devices import Device, Family, Resources
 from .netlist import Netlist

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 from .devices import Family
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from codegen.accelerator import rom_widths
 from codegen.build import read_manifest, write_contents
-from codegen.ir import UserError, write_atomically
+from codegen.errors import UserError
+from codegen.files import write_atomically
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.verilog import ROM_FILE, ROM_SOURCE

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from codegen.ir import write_atomically
+from codegen.files import write_atomically
 from codegen.verilog import ROM_FILE
 
 from .absorb import absorb_registers

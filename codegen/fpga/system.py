@@ -8,8 +8,8 @@ from amaranth.lib.fifo import AsyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from codegen.accelerator import Accelerator
+from codegen.errors import UserError
 from codegen.host.identity import Identity
-from codegen.ir import UserError
 from codegen.plan import Plan
 from hw.link.host_link import HostLink
 from hw.link.packing import Gather, Scatter

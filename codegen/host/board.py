@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from hw.link.protocol import CLASS_BYTES, Fault, Reply, Request
 
 from .frames import Frame, FrameReader, encode

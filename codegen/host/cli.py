@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from codegen.ir import IntegerNetwork, UserError
+from codegen.errors import UserError
+from codegen.ir import IntegerNetwork
 from codegen.networks import Source, find_network
 
 from .board import BAUD, Board

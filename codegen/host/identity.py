@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 __all__ = ["Identity"]
 

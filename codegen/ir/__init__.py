@@ -3,8 +3,7 @@
 This is all that training and hardware share. It needs NumPy and safetensors only.
 """
 
-from codegen.ir._container import write_atomically
-from codegen.ir._errors import IrError, UserError
+from codegen.ir._errors import IrError
 from codegen.ir._joins import Add, Argmax, Flatten
 from codegen.ir._layers import Conv, Linear
 from codegen.ir._network import IntegerNetwork, Node, Provenance
@@ -34,7 +33,6 @@ __all__ = [
     "Requantise",
     "TensorType",
     "TestSet",
-    "UserError",
     "load",
     "load_test_set",
     "pack_codes",
@@ -43,5 +41,4 @@ __all__ = [
     "save_test_set",
     "signed_bits",
     "unpack_codes",
-    "write_atomically",
 ]

@@ -3,12 +3,10 @@
 docs/ir.md has the format byte by byte. The same body and tensors always give the same bytes.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,7 +14,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from codegen.ir._errors import IrError, UserError, shown
+from codegen.errors import shown
+from codegen.files import write_atomically
+from codegen.ir._errors import IrError
 
 Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 Tensors = dict[str, Tensor]
@@ -75,23 +75,6 @@ def read_container(path: FilePath, kind: str) -> Container:
         raise IrError("the metadata must hold body (an object), digest, kind and version, and nothing else")
     digest = header.pop("digest")
     return Container(header["body"], tensors, digest == _digest(header, tensors))
-
-
-def write_atomically(path: FilePath, content: bytes) -> None:
-    """Write a file whole or not at all: temporary file in its folder, fsync, rename. Raises UserError."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise UserError(f"'{target}' must be a file that can be written, but: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):  # after the rename there is none
-            temporary.unlink()
 
 
 def _read_safetensors(path: FilePath) -> tuple[str, Tensors]:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.ir._errors import IrError, shown, whole
+from codegen.errors import shown
+from codegen.ir._errors import IrError, whole
 from codegen.ir._op import Op
 from codegen.ir._types import MAX_BITS, IntArray, TensorType, signed_bits
 from codegen.ir._weights import DorefaWeights

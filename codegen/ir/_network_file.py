@@ -9,8 +9,9 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from codegen.errors import shown
 from codegen.ir._container import Container, FilePath, Tensors, read_container, write_container
-from codegen.ir._errors import IrError, shown
+from codegen.ir._errors import IrError
 from codegen.ir._joins import Add, Argmax, Flatten
 from codegen.ir._layers import Conv, Linear
 from codegen.ir._network import IntegerNetwork, Node, Provenance, check_name

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.ir._errors import IrError, shown, whole
+from codegen.errors import shown
+from codegen.ir._errors import IrError, whole
 
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.uint8]

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.ir._errors import IrError, shown, whole
+from codegen.errors import shown
+from codegen.ir._errors import IrError, whole
 from codegen.ir._types import MAX_ELEMENTS, TensorType
 
 Pair = tuple[int, int]

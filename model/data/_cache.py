@@ -19,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data._pictures import decoded
 
 _DAMAGED = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError)

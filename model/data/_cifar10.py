@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data._folders import PictureFolders, is_folder, listed
 from model.data._parts import Dataset, Images, described, set_aside
 from model.data._pickled import RECORD, pixels_and_labels

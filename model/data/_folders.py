@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data._cache import decoded_once
 from model.data._parts import Dataset, Images, described, set_aside
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 SPLIT_SEED = 0  # one split for all runs, whatever their seed: results stay comparable
 

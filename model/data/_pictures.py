@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 
 _UNREADABLE = (
     OSError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model import recipe as recipes
 from model.data import _cifar10
 from model.data._digits import Digits

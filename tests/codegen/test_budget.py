@@ -10,9 +10,10 @@ from rich.console import Console
 from codegen import planner
 from codegen.arguments import add_build_arguments, build_budget
 from codegen.budget import Budget, default_lanes
+from codegen.errors import UserError
 from codegen.fpga.devices import DEVICES
 from codegen.fpga.fit import is_enough
-from codegen.ir import UserError, save
+from codegen.ir import save
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
 from codegen.planner import make_plan

@@ -15,7 +15,8 @@ from codegen import build as module
 from codegen import verilog
 from codegen.budget import Budget
 from codegen.build import build, streams
-from codegen.ir import TestSet, UserError, load, load_test_set, save, save_test_set
+from codegen.errors import UserError
+from codegen.ir import TestSet, load, load_test_set, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.planner import make_plan
 from codegen.report import Steps

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codegen.errors import UserError
 from codegen.faults.report import Study, write_study
 from codegen.faults.study import Trials, flip, study, weighted
-from codegen.ir import IntegerNetwork, TestSet, UserError, save, save_test_set
+from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from tests.commands import command
 from tests.networks import Chain, digits, tiny
 

@@ -8,9 +8,10 @@ from math import gcd
 import pytest
 
 from codegen import fold as module
+from codegen.errors import UserError
 from codegen.fold import fold
 from codegen.folds import Fold, options, window
-from codegen.ir import IntegerNetwork, UserError
+from codegen.ir import IntegerNetwork
 from codegen.plan import Plan, requantise_forms, size
 from codegen.stages import MatrixVectorStage, PoolStage, Stage, fuse
 from hw.timing import matrix_vector_timing, pool_timing

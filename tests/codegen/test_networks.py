@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from codegen import networks
-from codegen.ir import TestSet, UserError, save, save_test_set
+from codegen.errors import UserError
+from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.untrained import definition, photographs
 from tests.networks import Chain, tiny

@@ -8,8 +8,9 @@ import pytest
 from codegen import plan as module
 from codegen.beats import BeatFormat
 from codegen.build import streams
+from codegen.errors import UserError
 from codegen.fold import fold
-from codegen.ir import IntegerNetwork, UserError
+from codegen.ir import IntegerNetwork
 from codegen.plan import Plan, requantise_forms, size
 from codegen.requantise import Form, ScaleForm, ThresholdForm
 from codegen.stages import MatrixVectorStage, fuse

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fold import fold
 from codegen.folds import Fold
-from codegen.ir import UserError
 from codegen.plan import Plan, requantise_forms, size
 from codegen.plan_file import plan_text, read_plan
 from codegen.stages import fuse

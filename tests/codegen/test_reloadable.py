@@ -11,7 +11,8 @@ from rich.console import Console
 from codegen.accelerator import Accelerator, Taps, array_shape, rom_files, rom_widths
 from codegen.budget import Budget
 from codegen.build import build, streams
-from codegen.ir import DorefaWeights, IntegerNetwork, Requantise, UserError
+from codegen.errors import UserError
+from codegen.ir import DorefaWeights, IntegerNetwork, Requantise
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.plan_file import PLAN_FILE, plan_text, read_bounds

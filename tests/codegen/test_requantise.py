@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codegen import requantise as module
-from codegen.ir import Requantise, UserError
+from codegen.errors import UserError
+from codegen.ir import Requantise
 from codegen.requantise import (
     RequantiseError,
     ScaleForm,

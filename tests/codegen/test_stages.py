@@ -6,17 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from codegen.ir import (
-    Add,
-    AvgPool,
-    Conv,
-    DorefaWeights,
-    IntegerNetwork,
-    Node,
-    Requantise,
-    TensorType,
-    UserError,
-)
+from codegen.errors import UserError
+from codegen.ir import Add, AvgPool, Conv, DorefaWeights, IntegerNetwork, Node, Requantise, TensorType
 from codegen.stages import ArgmaxStage, FeatureMap, MatrixVectorStage, PoolStage, fuse
 from tests.networks import Chain, digits, random_chain
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from codegen.errors import UserError
+from codegen.files import write_atomically
 from codegen.ir import (
     Conv,
     DorefaWeights,
@@ -15,12 +17,10 @@ from codegen.ir import (
     Node,
     TensorType,
     TestSet,
-    UserError,
     load,
     load_test_set,
     save,
     save_test_set,
-    write_atomically,
 )
 from codegen.ir._container import write_container
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.batches import Batches, to_codes, to_tensor
 from model.data import Images
 from model.recipe import Data, Source

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.networks import Conv, Residual, image_shape, topology
 from model.recipe import Architecture, Bits, LayerBits, Network
 

@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 import pytest
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.networks import topology
 from model.recipe import (
     Architecture,
@@ -109,7 +109,7 @@ def test_equal_recipes_have_equal_plain_forms() -> None:
         (r"^input = 4", "input = 4\nlayers.fc.weight = 3", "'bits.layers.fc.weight'; did you mean 'weig"),
         (r'^summary = .*$', "summary = 1", "summary must be a text in quotes, not 1"),
         (r"^schedule = .*$", "schedule = 5", "teacher.schedule must be a table of keys, not 5"),
-        (r"^summary = ", "summary ", "must be TOML: Expected '=' after a key"),
+        (r"^summary = ", "summary ", "must be TOML, but: Expected '=' after a key"),
         (r"^summary = ", 'name = "x"\nsummary = ', "unknown key 'name'; a recipe is called as its file is"),
     ],
 )  # fmt: skip
@@ -129,11 +129,12 @@ def test_an_unknown_recipe_gets_the_nearest_name() -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"^recipe file '.*none.toml' cannot be read: No such file or directory$"
+        UserError,
+        match=r"^recipe '.*none.toml' must be a file that can be read, but: No such file or directory$",
     ):
         load(str(tmp_path / "none.toml"))
     (tmp_path / "latin.toml").write_bytes(b"summary = '\xe9'")
-    with pytest.raises(UserError, match=r"^recipe file '.*latin.toml' cannot be read: it is not UTF-8 text$"):
+    with pytest.raises(UserError, match=r"^recipe '.*latin.toml' must be UTF-8 text, but: .* can't decode"):
         load(str(tmp_path / "latin.toml"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import model.results
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model import folder as folders
 from model.job import carry_out
 from model.recipe import Method, Recipe, Scale, Start, load, shipped

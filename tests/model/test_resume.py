@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from codegen.ir import UserError, save
+from codegen.errors import UserError
+from codegen.ir import save
 from model.checkpoint import NAME, Checkpoint, Progress
 from model.journal import Journal
 from model.recipe import Recipe, shipped

@@ -8,7 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from codegen.ir import Conv, Linear, Provenance, Requantise, UserError, load, save, signed_bits
+from codegen.errors import UserError
+from codegen.ir import Conv, Linear, Provenance, Requantise, load, save, signed_bits
 from model.batches import to_codes
 from model.export import check_equal, export
 from model.journal import Journal

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.networks import topology
 from model.quantise import dorefa_activation, odd_weights
 from model.recipe import Architecture, Bits, Feed, Method, Network, Scale, Start, Target

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from codegen.budget import Budget
+from codegen.errors import UserError
 from codegen.fpga.boards import BOARDS, find_board
-from codegen.ir import TestSet, UserError, save, save_test_set
+from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.planner import make_plan
 from codegen.report import Steps

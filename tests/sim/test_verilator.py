@@ -8,7 +8,7 @@ import pytest
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from sim import verilator
 from sim.verilator import launcher, verilate
 

@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from codegen.budget import Budget
+from codegen.errors import UserError
 from codegen.fpga.board_top import BoardTop
 from codegen.fpga.boards import BOARDS, find_board
 from codegen.fpga.devices import DEVICES
 from codegen.fpga.on_board import with_dividers
 from codegen.fpga.pll import setting
 from codegen.fpga.system import System
-from codegen.ir import UserError
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.planner import make_plan

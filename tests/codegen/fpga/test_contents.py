@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from codegen.errors import UserError
 from codegen.fpga.contents import check_layout, fill_config, fill_netlist
 from codegen.fpga.netlist import Netlist
-from codegen.ir import UserError
 
 
 def words(seed: int) -> np.ndarray:

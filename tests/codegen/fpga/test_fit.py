@@ -7,12 +7,13 @@ from random import Random
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fold import SPARE, Cost, Ledger, fold_within, least_costs
 from codegen.folds import Fold, Option, window
 from codegen.fpga.devices import DEVICES, Device, Family, Resources
 from codegen.fpga.estimate import estimate
 from codegen.fpga.fit import check_weights, choices, folds_for, is_enough, misfit
-from codegen.ir import IntegerNetwork, UserError
+from codegen.ir import IntegerNetwork
 from codegen.plan import requantise_forms, size
 from codegen.stages import MatrixVectorStage, fuse
 from hw.geometry import ceil_div

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fpga.devices import DEVICES, Resources, find_device
 from codegen.fpga.implement import check_fits
 from codegen.fpga.netlist import Netlist, Pin
 from codegen.fpga.synthesis import resources
 from codegen.fpga.target import layer_of
-from codegen.ir import UserError
 
 CONTENT = {
     "modules": {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fpga import engines, placement
 from codegen.fpga.carry import trim_carries
 from codegen.fpga.devices import Device, Resources, find_device
@@ -14,7 +15,6 @@ from codegen.fpga.engines import measure
 from codegen.fpga.netlist import Netlist
 from codegen.fpga.placement import ROUTED, Placement, place_and_route
 from codegen.fpga.target import place_alone
-from codegen.ir import UserError
 from tests.codegen.fpga.draft import Draft
 
 DEVICE = find_device("ecp5-85k")

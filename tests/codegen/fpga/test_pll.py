@@ -2,9 +2,9 @@
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fpga.devices import Family
 from codegen.fpga.pll import setting
-from codegen.ir import UserError
 
 
 @pytest.mark.parametrize("source", [25, 48])

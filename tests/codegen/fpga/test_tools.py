@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from codegen.errors import UserError
 from codegen.fpga import tools
-from codegen.ir import UserError
 
 
 def program(folder: Path, name: str, script: str) -> None:

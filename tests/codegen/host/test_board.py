@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from codegen.errors import UserError
 from codegen.host.board import Answer, Board
 from codegen.host.frames import Frame, FrameReader, encode
 from codegen.host.identity import Identity
-from codegen.ir import UserError
 from hw.link.protocol import Fault, Reply, Request
 
 IDENTITY = Identity("small", 1, 3, 1, 15, 2, 2, True)

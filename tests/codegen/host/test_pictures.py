@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from codegen.errors import UserError
 from codegen.host.identity import Identity
 from codegen.host.pictures import is_picture, read_picture
-from codegen.ir import UserError
 
 GREY = Identity("grey", 2, 3, 1, 15, 10, 2, True)
 COLOUR = Identity("colour", 4, 4, 3, 255, 10, 2, True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data import Dataset, fingerprint
 from model.data import _cache as cache
 from model.recipe import Data, Source

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data import Dataset, Images, fingerprint, read
 from model.data._pickled import pixels_and_labels
 from model.recipe import Data, Source

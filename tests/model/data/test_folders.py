@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data import fingerprint, read
 from tests.model.data.pictures import IMAGES, SIDE, held_out, noise, pictures
 

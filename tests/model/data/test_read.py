@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from codegen.ir import UserError
+from codegen.errors import UserError
 from model.data import Dataset, Images, fingerprint, read
 from model.data._parts import stratified
 from model.recipe import Data, Source

@@ -1,0 +1,33 @@
+"""Single files, written whole or not at all."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from codegen.errors import UserError
+from codegen.files._lock import opened_alone
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes a file whole or not at all: under a temporary name beside it, synced, then renamed.
+
+    The temporary name is always the same, so a process that is killed leaves one file at most, which the next
+    one uses. Raises ``UserError`` if it cannot be written.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        with opened_alone(temporary, fcntl.LOCK_EX) as file:
+            try:
+                file.truncate(0)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UserError(f"'{target}' must be a file that can be written, but: {error.strerror}") from error
