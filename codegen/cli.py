@@ -11,7 +11,8 @@ from .build import build
 from .faults.cli import add_faults
 from .fpga.cli import add_bitstream, add_reload
 from .host.cli import add_host
-from .report import PAGE, Steps, read_report
+from .report import PAGE, tidy
+from .steps import Steps
 
 __all__ = ["main"]
 
@@ -48,11 +49,10 @@ def _build(arguments: argparse.Namespace) -> int:
     folder = build_folder(arguments, source.name)
     budget = build_budget(arguments, source.network.macs)
     plan = build(source, folder, budget, Steps(console), force=arguments.force)
-    told = read_report(folder)
+    cycles = plan.cycles_per_image
     console.print(
-        f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, "
-        f"{told['cycles_per_image']['predicted']} cycles an image, "
-        f"lane efficiency {told['lane_efficiency']:.3f} (predicted; python -m sim proves it)",
+        f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, {tidy(cycles)} cycles an image, "
+        f"lane efficiency {plan.lane_efficiency(cycles):.3f} (predicted; python -m sim proves it)",
         highlight=False,
         soft_wrap=True,
     )

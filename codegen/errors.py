@@ -44,5 +44,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not 0 < len(name) <= _LONGEST_NAME:
         return ""
     names = list(known)
-    near = [one for one in names if name in one] or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = [one for one in names if name in one] or difflib.get_close_matches(name, names, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.errors import UserError, did_you_mean
+from codegen.files import digest_of
 from codegen.ir import IntegerNetwork, TestSet, load, load_test_set
 
 from .untrained import definition, has_photographs, photographs, recipes, untrained
@@ -45,10 +46,13 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of what the network is: its file, or what it is made from."""
+        """SHA-256, in hexadecimal, of what the network and its images are: files, or what they are made
+        from."""
+        test = self.test_set
+        parts = [] if test is None else [_sha256(test.images), _sha256(test.labels)]
         if self.path is None:
-            return definition(self.name)
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+            return digest_of([definition(self.name), parts])
+        return digest_of(parts, [self.path])
 
     @property
     def note(self) -> str | None:
@@ -88,6 +92,10 @@ class Source:
         if self.test_set is not None:
             return len(self.test_set.images)
         return _PHOTOGRAPHS if has_photographs(self.network.input) else _RANDOM_IMAGES
+
+
+def _sha256(array: NDArray[np.integer]) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()
 
 
 def find_network(name: str) -> Source:

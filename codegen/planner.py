@@ -11,9 +11,9 @@ from .fpga.fit import check_weights, folds_for, is_enough, misfit
 from .networks import Source
 from .plan import Plan, requantise_forms, size
 from .plan_file import Choices, read_bounds, read_plan
-from .report import Steps
 from .requantise import Form
 from .stages import Bounds, MatrixVectorStage, Stage, fuse
+from .steps import Steps
 
 __all__ = ["make_plan"]
 

@@ -175,11 +175,18 @@ def _train(options: argparse.Namespace) -> int:
     recipe = recipes.load(options.recipe)
     folder: Path = options.out or RUNS / recipe.name
     digest = folders.run_digest(recipe, options.seed, options.data, options.teacher)
-    if not options.force and folders.is_finished(folder, digest):
-        _say(
-            f"{folder} is up to date: same recipe, seed {options.seed}, data and code (--force trains again)"
-        )
-        return 0
+    folders.check_writable(folder)
+    with folders.alone(folder):
+        if not options.force and folders.is_finished(folder, digest):
+            _say(
+                f"{folder} is up to date: same recipe, seed {options.seed}, data and code "
+                "(--force trains again)"
+            )
+            return 0
+        return _carry_out(options, recipe, folder, digest)
+
+
+def _carry_out(options: argparse.Namespace, recipe: recipes.Recipe, folder: Path, digest: str) -> int:
     from model.run import Settings
 
     threads = options.threads or default_threads(recipe)

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from codegen.errors import UserError
-from codegen.files import write_atomically
-from codegen.ir import load
+from codegen.files import digest_of, held, is_stamped, stamp, write_atomically
 from model.data import fingerprint
 from model.networks import image_shape
 from model.recipe import Recipe, canonical
@@ -42,8 +42,7 @@ def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | Non
     side = recipe.data.side or image_shape(recipe.network)[0]
     taught = None if teacher is None else _file_digest(teacher)
     images, torch = fingerprint(recipe.data, side, data), metadata.version("torch")
-    parts = [canonical(recipe), seed, images, taught, code, torch]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest_of([canonical(recipe), seed, images, taught, code, torch])
 
 
 def _file_digest(path: Path) -> str:
@@ -55,19 +54,19 @@ def _file_digest(path: Path) -> str:
 
 
 def is_finished(folder: Path, digest: str) -> bool:
-    """Whether `folder` holds a finished run of this digest, every file as it was written and readable."""
-    try:
-        run = json.loads((folder / RUN).read_text("utf-8"))
-        load(folder / NETWORK)
-        return bool(run["digest"] == digest and run["files"] == _hashes(folder, run["files"]))
-    except (OSError, ValueError, KeyError, TypeError, UserError):
-        return False
+    """Whether `folder` holds a finished run of this digest, every file as it was written."""
+    return is_stamped(folder, digest)
 
 
-def finish(folder: Path, run: Mapping[str, Any]) -> None:
-    """Write run.json: `run` and the digests of the other files, which are there; the run is then finished."""
-    files = _hashes(folder, (NETWORK, TEST_SET, TEACHER, METRICS, CURVES))
-    write_atomically(folder / RUN, (json.dumps({**run, "files": files}, indent=2) + "\n").encode())
+def finish(folder: Path, digest: str, run: Mapping[str, Any]) -> None:
+    """Write run.json and stamp the folder, whose other files are there; the run is then finished."""
+    write_atomically(folder / RUN, (json.dumps(run, indent=2) + "\n").encode())
+    stamp(folder, digest, (NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN))
+
+
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Keeps other runs out of `folder`; of several processes of one run the first one does it for all."""
+    return held(folder) if os.environ.get("RANK", "0") == "0" else nullcontext()
 
 
 def check_writable(folder: Path) -> None:
@@ -83,7 +82,3 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"'{folder}' must be a folder that can be made, but: {error.strerror}") from error
-
-
-def _hashes(folder: Path, names: Any) -> dict[str, str]:
-    return {name: _file_digest(folder / name) for name in names}

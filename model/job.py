@@ -71,10 +71,10 @@ def _write(
     save(outcome.network, folder / folders.NETWORK)
     folders.finish(
         folder,
+        digest,
         {
             "recipe": recipes.canonical(recipe),
             "seed": seed,
-            "digest": digest,
             "correct": asdict(outcome.score),
             "layers": [asdict(layer) for layer in outcome.health],
             "warnings": journal.warnings,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -17,6 +17,9 @@ from model.job import carry_out, default_threads, told
 from model.journal import Journal
 from model.networks import topology
 from model.recipe import Feed, Method, Recipe, Scale, Start, load
+
+if TYPE_CHECKING:
+    from model.run import Settings  # torch takes seconds to import, so only training does
 
 Run = dict[str, Any]
 """What run.json says."""
@@ -106,19 +109,22 @@ class Runner:
 
         folder = self.place(recipe, seed, label)
         digest = folders.run_digest(recipe, seed, self.data, teacher)
-        if folders.is_finished(folder, digest):
+        with folders.alone(folder):
+            if not folders.is_finished(folder, digest):
+                self.console.print(f"{folder}", highlight=False)
+                resume = (folder / NAME).is_file()
+                settings = Settings(folder, resume, "cpu", self.threads_of(recipe), teacher)
+                self._carry_out(recipe, seed, settings, digest)
             return told(folder)
-        self.console.print(f"{folder}", highlight=False)
-        settings = Settings(folder, (folder / NAME).is_file(), "cpu", self.threads_of(recipe), teacher)
+
+    def _carry_out(self, recipe: Recipe, seed: int, settings: Settings, digest: str) -> None:
         try:
-            run = carry_out(recipe, seed, self.data, Journal(self.console), settings, digest)
+            carry_out(recipe, seed, self.data, Journal(self.console), settings, digest)
         except UserError:
             if not settings.resume:
                 raise
             again = replace(settings, resume=False)  # the checkpoint was of another run
-            run = carry_out(recipe, seed, self.data, Journal(self.console), again, digest)
-        assert run is not None, "there is one process only"
-        return run
+            carry_out(recipe, seed, self.data, Journal(self.console), again, digest)
 
     def threads_of(self, recipe: Recipe) -> int:
         """How many the recipe's runs take."""

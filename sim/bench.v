@@ -22,7 +22,7 @@ module bench_source #(parameter WIDTH = 1, parameter SEED = 1, parameter NAME = 
     wire [31:0] noise;
     bench_noise #(.SEED(SEED)) pause(.clk(clk), .noise(noise));
     initial begin
-        file = $fopen({"sim/", NAME, ".in"}, "r");
+        file = $fopen({NAME, ".in"}, "r");
         valid = 0;
     end
     always @(posedge clk) begin
@@ -53,7 +53,7 @@ module bench_probe #(parameter WIDTH = 1, parameter NAME = "") (
     reg held, broken;
     reg [WIDTH-1:0] previous;
     initial begin
-        file = $fopen({"sim/", NAME, ".out"}, "w");
+        file = $fopen({NAME, ".out"}, "w");
         moved = 0; held = 0; broken = 0;
     end
     always @(posedge clk) if (!rst && !finished) begin

@@ -24,8 +24,9 @@ from codegen.files import write_atomically
 from codegen.fold import fold
 from codegen.networks import Source, find_network
 from codegen.plan import Plan, requantise_forms, size
-from codegen.report import Steps, tidy
+from codegen.report import tidy
 from codegen.stages import MatrixVectorStage, fuse
+from codegen.steps import Steps
 
 from .ports import NO_STALL
 from .run import bench, simulate
@@ -168,8 +169,8 @@ def _measured(name: str, lanes: int | None, count: int | None) -> Row:
         not (outcome.verdict.values or outcome.verdict.cycles),
         losses(plan, round(interval)),
         _fc_weight_bits(plan),
-        {row["name"]: row["seconds"] for row in steps.rows},
-        {row["name"]: row["peak_rss_bytes"] for row in steps.rows},
+        {row.name: row.seconds for row in steps.rows},
+        {row.name: row.peak_rss_bytes for row in steps.rows},
         outcome.image_ends[-1] + 1,
     )
 

@@ -1,6 +1,5 @@
 """A whole board in the simulator, and the real host program on the other end of its serial line."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -15,18 +14,19 @@ from pathlib import Path
 from cocotb_tools.runner import get_runner
 
 from codegen.errors import UserError
+from codegen.files import held, put, scratch
 from codegen.fpga.system import System
 from codegen.plan import Plan
 from codegen.verilog import ROM_FILE, verilog_text
 
 from .harness import visible_signals
-from .serial_bench import FOLDER
-from .verilator import verilate
-from .verilator_bench import CACHE, FLAGS, OPTIONS
+from .verilator import simulator
+from .verilator_bench import FLAGS, OPTIONS
 
 __all__ = ["TOP", "Model", "Talk", "board_model", "compile_board", "talk"]
 
 TOP = "board"
+FOLDER = "sim-board"
 
 _DIVISOR = 25
 _PINS = ("clk", "rst", "link_clk", "link_rst", "rx", "tx", "latest")
@@ -56,16 +56,9 @@ def compile_board(
     """The folder of the compiled module ``board`` of some Verilog, with ``models`` of the cells in it; made
     only if this very one is not there. It has the ports of ``System`` and a clock and a reset for each of its
     domains."""
-    digest = hashlib.sha256(repr([texts, [path.read_bytes() for path in models], OPTIONS, flags]).encode())
-    directory = CACHE / f"{TOP}-{digest.hexdigest()[:16]}"
-    if not (directory / TOP).exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in {**texts, "visible.vlt": visible_signals(TOP, _PINS)}.items():
-            (directory / name).write_text(text)
-        sources = [directory / "visible.vlt", *models, *(directory / name for name in texts)]
-        options = [*OPTIONS, *(f"-I{path.parent}" for path in models), "-DNO_ICE40_DEFAULT_ASSIGNMENTS"]
-        verilate(sources, TOP, directory, options=options, flags=flags)
-    return directory
+    options = [*OPTIONS, *(f"-I{path.parent}" for path in models), "-DNO_ICE40_DEFAULT_ASSIGNMENTS"]
+    texts = {"visible.vlt": visible_signals(TOP, _PINS), **texts}
+    return simulator(TOP, TOP, texts, models, options=options, flags=flags)
 
 
 @dataclass(frozen=True)
@@ -84,18 +77,24 @@ def talk(model: Model, plan: Plan, folder: Path, host: Sequence[str], noise: flo
     ``noise``: the probability that a byte on the line comes with a bit turned round, either way.
     Raises ``UserError`` if the simulation does not start, or ends before the host program does.
     """
-    place = folder / FOLDER
-    place.mkdir(exist_ok=True)
-    for stale in place.iterdir():
-        stale.unlink()
     quiet = 100_000 + 2 * 27 * plan.predict(1).first_image_latency
-    (place / "orders.json").write_text(
-        json.dumps({"divisor": model.divisor, "noise": noise, "quiet_ns": quiet})
-    )
-    simulation = threading.Thread(target=_simulate, args=(model.directory, folder), daemon=True)
+    with scratch(folder / FOLDER) as place:
+        (place / "rom").symlink_to("../rom")
+        (place / "orders.json").write_text(
+            json.dumps({"divisor": model.divisor, "noise": noise, "quiet_ns": quiet})
+        )
+        try:
+            return _talk(model, place, folder / FOLDER / "cocotb.log", host, noise)
+        finally:
+            with held(folder / FOLDER):
+                put(place, folder / FOLDER)
+
+
+def _talk(model: Model, place: Path, log: Path, host: Sequence[str], noise: float) -> Talk:
+    simulation = threading.Thread(target=_simulate, args=(model.directory, place), daemon=True)
     simulation.start()
     try:
-        port = _port(place, simulation)
+        port = _port(place, log, simulation)
         command = [sys.executable, "-m", "codegen", "host", *host, "--port", port]
         status = subprocess.run(
             [*command, "--timeout", str(_NOISY_SECONDS if noise else _ANSWER_SECONDS)], check=False
@@ -104,31 +103,28 @@ def talk(model: Model, plan: Plan, folder: Path, host: Sequence[str], noise: flo
         (place / "stop").touch()
         simulation.join(_END_SECONDS)
     if not (place / "told.json").exists():
-        raise UserError(
-            f"the simulation must end when the host does, and did not; its log is {place / 'cocotb.log'}"
-        )
+        raise UserError(f"the simulation must end when the host does, and did not; its log is {log}")
     return Talk(status, json.loads((place / "told.json").read_text())["latest"])
 
 
-def _simulate(directory: Path, folder: Path) -> None:
-    place = folder / FOLDER
+def _simulate(directory: Path, place: Path) -> None:
     with suppress(SystemExit):
         get_runner("verilator").test(
             "sim.serial_bench",
             TOP,
             hdl_toplevel_lang="verilog",
             build_dir=directory,
-            test_dir=folder,
+            test_dir=place,
             results_xml=os.path.abspath(place / "results.xml"),
             log_file=place / "cocotb.log",
         )
 
 
-def _port(place: Path, simulation: threading.Thread) -> str:
+def _port(place: Path, log: Path, simulation: threading.Thread) -> str:
     """The name of the pseudo-terminal, once the simulation has opened it."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and simulation.is_alive():
         with suppress(FileNotFoundError):
             return (place / "port").read_text()
         time.sleep(0.05)
-    raise UserError(f"the simulation must start, and did not; its log is {place / 'cocotb.log'}")
+    raise UserError(f"the simulation must start, and did not; its log is {log}")

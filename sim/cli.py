@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,10 @@ from rich.console import Console
 
 from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
 from codegen.budget import default_lanes
-from codegen.build import build, write_contents
+from codegen.build import built, write_contents
 from codegen.errors import UserError
 from codegen.faults.study import correct_of, flip
+from codegen.files import scratch
 from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.fpga.implement import DEFAULT_MHZ, implement
@@ -25,12 +25,13 @@ from codegen.fpga.on_board import OnBoard
 from codegen.ir import IntegerNetwork, TestSet
 from codegen.networks import Source
 from codegen.plan import Plan
-from codegen.report import PAGE, Steps, read_report, write_report
+from codegen.report import PAGE, Report, change_report
+from codegen.steps import Step, Steps
 
 from .board import Model, board_model, talk
 from .netlist import simulate_netlist
 from .ports import Stall
-from .run import Outcome, bench, forget_simulation, simulate, update_report
+from .run import Outcome, bench, forget_simulation, simulate, with_simulation
 from .tables import layers_table, show_differences, summary_table
 from .unpacked import check_unpacks, unpacked_model
 from .verilator_bench import ProtocolError
@@ -126,24 +127,23 @@ def _run(options: argparse.Namespace) -> int:
     source = build_source(options)
     images = source.images(options.images)
     folder = build_folder(options, source.name)
-    steps = Steps(console)
-    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
-    told = read_report(folder)
-    forget_simulation(told)
-    write_report(folder, told)
-    stall = Stall(options.stall, options.seed)
-    with steps.step("compile", "Verilator, then g++"):
-        bench(folder, waves=options.waves).compile()
-    with steps.step(
-        "simulate",
-        f"{len(images)} images back to back" + (f", stalls {stall.probability}" * bool(stall.probability)),
-    ):
-        outcome = _simulate(folder, plan, source, images, stall, options.waves)
-    labels = None if source.test_set is None else source.test_set.labels
-    update_report(told, plan, outcome, labels, stall)
-    told["steps"] = _merged([*_training(source.path), *told["steps"]], steps.rows)
-    write_report(folder, told)
-    _show(console, told, outcome, folder, source.note)
+    steps, stall = Steps(console), Stall(options.stall, options.seed)
+    budget = build_budget(options, source.network.macs)
+    with built(source, folder, budget, steps, force=options.force) as plan:
+        change_report(folder, forget_simulation)
+        with steps.step("compile", "Verilator, then g++"):
+            bench(folder, waves=options.waves).compile()
+        stalls = f", stalls {stall.probability}" if stall.probability else ""
+        with steps.step("simulate", f"{len(images)} images back to back{stalls}"):
+            outcome = _simulate(folder, plan, source, images, stall, options.waves)
+        labels = None if source.test_set is None else source.test_set.labels
+
+        def seen(report: Report) -> Report:
+            done = _merged([*_training(source.path), *report.steps], steps.rows)
+            return replace(with_simulation(report, plan, outcome, labels, stall), steps=done)
+
+        report = change_report(folder, seen)
+    _show(console, report, outcome, folder, source.note)
     return 1 if outcome.verdict.values or outcome.verdict.cycles else 0
 
 
@@ -153,8 +153,12 @@ def _run_netlist(options: argparse.Namespace) -> int:
         raise UserError("--netlist compares outputs and their cycles only; leave out --stall and --waves")
     device, console, source = find_device(options.netlist), Console(), build_source(options)
     images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
-    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
-    with steps.step("netlist", f"Yosys for {device.name}, Verilator, {len(images)} images"):
+    budget = build_budget(options, source.network.macs)
+    what = f"Yosys for {device.name}, Verilator, {len(images)} images"
+    with (
+        built(source, folder, budget, steps, force=options.force) as plan,
+        steps.step("netlist", what),
+    ):
         outcome = simulate_netlist(folder, plan, source, images, device)
     for difference in (*outcome.verdict.values, *outcome.verdict.cycles):
         console.print(f"[red]not equal[/red]  {difference}", highlight=False, soft_wrap=True)
@@ -179,14 +183,14 @@ def _run_board(options: argparse.Namespace) -> int:
     images, folder, steps = source.images(options.images), build_folder(options, name), Steps(console)
     macs = source.network.macs
     budget = build_budget(options, macs, room, default_lanes(macs))
-    plan = build(source, folder, budget, steps, force=options.force)
-    if board is None:
-        with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
-            model = board_model(plan, folder)
-    else:
-        model = _unpacked(board, plan, folder, steps)
     shown = [str(options.network or options.name), "--images", str(len(images))]
-    outcome = talk(model, plan, folder, shown, options.noise)
+    with built(source, folder, budget, steps, force=options.force) as plan:
+        if board is None:
+            with steps.step("compile", "the board: Amaranth, Yosys, Verilator, g++"):
+                model = board_model(plan, folder)
+        else:
+            model = _unpacked(board, plan, folder, steps)
+        outcome = talk(model, plan, folder, shown, options.noise)
     last = int(source.network.run(images[-1:]).ravel()[0])
     console.print(
         f"the LEDs show class {outcome.latest}"
@@ -202,7 +206,7 @@ def _unpacked(board: Board, plan: Plan, folder: Path, steps: Steps) -> Model:
     check_unpacks(board)
     target = OnBoard(plan, board)
     file = target.file(folder)
-    if not file.exists():
+    if not target.is_routed(folder):
         implement(target, folder, DEFAULT_MHZ, steps)
     with steps.step("unpack", f"{file}: icepack, icebox_vlog, Verilator, g++"):
         return unpacked_model(file, board, folder)
@@ -218,14 +222,18 @@ def _run_flipped(options: argparse.Namespace) -> int:
     console, source = Console(), build_source(options)
     flipped = flip(source.network, options.flip, options.seed)
     images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
-    plan = build(source, folder, build_budget(options, source.network.macs), steps, force=options.force)
-    noisy = replace(source, network=flipped.network)
-    _, contents = write_contents(folder, noisy)
-    with steps.step("compile", "Verilator, then g++"):
-        bench(folder, waves=options.waves).compile()
+    budget, noisy = build_budget(options, source.network.macs), replace(source, network=flipped.network)
     stall = Stall(options.stall, options.seed)
-    with steps.step("simulate", f"{len(images)} images, {flipped.flips:,} flipped bits of {flipped.bits:,}"):
-        outcome = _simulate(folder, plan, noisy, images, stall, options.waves, contents)
+    with (
+        built(source, folder, budget, steps, force=options.force) as plan,
+        scratch(folder / "loaded") as roms,
+    ):
+        write_contents(noisy, folder, roms)
+        with steps.step("compile", "Verilator, then g++"):
+            bench(folder, waves=options.waves).compile()
+        what = f"{len(images)} images, {flipped.flips:,} flipped bits of {flipped.bits:,}"
+        with steps.step("simulate", what):
+            outcome = _simulate(folder, plan, noisy, images, stall, options.waves, roms)
     show_differences(console, outcome)
     for name, network in (("as trained", source.network), ("flipped", flipped.network)):
         _show_accuracy(console, name, network, source, images)
@@ -264,26 +272,26 @@ def _simulate(
         raise SystemExit(1) from error
 
 
-def _training(network: Path | None) -> list[dict[str, Any]]:
+def _training(network: Path | None) -> list[Step]:
     """The training of a network as a step, if its run lies beside it and says what it took."""
     if network is None:
         return []
     try:
         run = json.loads(network.with_name("run.json").read_text())
-        return [{"name": "train", "seconds": run["seconds"], "peak_rss_bytes": run["peak_rss_bytes"]}]
+        return [Step("train", float(run["seconds"]), int(run["peak_rss_bytes"]))]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
-def _merged(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merged(earlier: Sequence[Step], now: Sequence[Step]) -> tuple[Step, ...]:
     """The steps of training and of the build as they were made, then those of this run: each name once."""
-    return [*{row["name"]: row for row in [*earlier, *now]}.values()]
+    return (*{row.name: row for row in [*earlier, *now]}.values(),)
 
 
-def _show(console: Console, told: dict[str, Any], outcome: Outcome, folder: Path, note: str | None) -> None:
+def _show(console: Console, report: Report, outcome: Outcome, folder: Path, note: str | None) -> None:
     show_differences(console, outcome)
-    console.print(layers_table(told))
-    console.print(summary_table(told, outcome))
+    console.print(layers_table(report))
+    console.print(summary_table(report, outcome))
     console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if note is not None:
         console.print(note, highlight=False, soft_wrap=True)

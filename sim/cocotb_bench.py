@@ -1,7 +1,7 @@
 """The cocotb test: starts the clock, lets the bench run, then holds every beat against the golden model.
 
 The bench in Verilog moves the data (bench.v); this wakes up twice, so a whole network runs at Verilator's
-own speed. It runs in the folder of the build and finds its orders in ``sim/orders.json``.
+own speed. It runs in a folder of its own and finds its orders there, in ``orders.json``.
 """
 
 import json
@@ -30,7 +30,7 @@ async def every_beat_is_equal(dut: HierarchyObject) -> None:
     rst.value = 0
     await RisingEdge(finished)
     verdict = judge(Path())
-    Path("sim/verdict.json").write_text(json.dumps(verdict))
+    Path("verdict.json").write_text(json.dumps(verdict))
     assert not any(verdict.values()), verdict
 
 
@@ -42,16 +42,16 @@ def _signal(dut: HierarchyObject, name: str) -> LogicObject:
 
 def judge(folder: Path) -> dict[str, object]:
     """The verdict over what the probes wrote down."""
-    orders = json.loads((folder / "sim" / "orders.json").read_text())
+    orders = json.loads((folder / "orders.json").read_text())
     ports = [StreamPort(name, Direction(kind), BeatFormat(*form)) for name, kind, *form in orders["ports"]]
     states = end_states(folder, ports)
     record = read_record(folder, ports)
     last = max(int(record[port.name].cycles.max(initial=-1)) for port in ports)
     expectations = [
-        Expectation(stream, layer, np.load(folder / "sim" / f"{stream}.expected.npy"))
+        Expectation(stream, layer, np.load(folder / f"{stream}.expected.npy"))
         for stream, layer in orders["expectations"]
     ]
-    predicted = {name: np.load(folder / "sim" / f"{name}.predicted.npy") for name in orders["predicted"]}
+    predicted = {name: np.load(folder / f"{name}.predicted.npy") for name in orders["predicted"]}
     missing = [
         port.name
         for port in ports

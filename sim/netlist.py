@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.accelerator import Taps
-from codegen.build import streams
+from codegen.files import held
 from codegen.fpga.devices import Device, Family
 from codegen.fpga.implement import netlist_of
 from codegen.fpga.synthesis import NETLIST
 from codegen.fpga.target import Alone
 from codegen.fpga.tools import CELL_MODELS, run
+from codegen.manifest import streams
 from codegen.networks import Source
 from codegen.plan import Plan
 
@@ -44,7 +45,14 @@ def simulate_netlist(
 ) -> NetlistOutcome:
     """Runs images back to back through the netlist of a built accelerator, and compares every output, scores
     and class, with the golden model, by equality, and its cycle with the prediction."""
-    target = Alone(plan, device)
+    with held(folder / device.name):
+        return _simulated(folder, plan, source, images, Alone(plan, device))
+
+
+def _simulated(
+    folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], target: Alone
+) -> NetlistOutcome:
+    device = target.device
     netlist_of(target, folder)
     (folder / device.name / "verilog.ys").write_text(
         f"read_json {device.name}/{NETLIST}\nwrite_verilog -noattr {device.name}/netlist.v\n"
@@ -65,10 +73,10 @@ def simulate_netlist(
     ]
     prediction = plan.predict(len(images))
     outputs = prediction.outputs or prediction.layers[-1].beats
-    bench.run(
+    outcome = bench.compare(
         {"i": plan.input.pack(values["input"])},
         {"o": len(outputs)},
         expectations=expectations,
         predicted={"i": prediction.inputs, "o": outputs},
     )
-    return NetlistOutcome(bench.verdict(), sum(one.values.size for one in expectations))
+    return NetlistOutcome(outcome.verdict, sum(one.values.size for one in expectations))

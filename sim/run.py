@@ -1,25 +1,25 @@
 """A build in the simulator: every image, every stream, every beat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.beats import BeatFormat
-from codegen.build import TOP, read_manifest
 from codegen.cycles import Prediction, steady_interval
+from codegen.manifest import TOP, read_manifest
 from codegen.networks import Source
 from codegen.plan import Plan
-from codegen.report import tidy
+from codegen.report import Report, tidy
+from codegen.report.schema import Cycles, Score
 from codegen.verilog import ROM_FILE
 
 from .ports import Direction, Record, Stall, StreamPort
 from .scoreboard import Expectation
 from .verilator_bench import Verdict, VerilatorBench
 
-__all__ = ["Outcome", "bench", "forget_simulation", "simulate", "update_report"]
+__all__ = ["Outcome", "bench", "forget_simulation", "simulate", "with_simulation"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,9 @@ def bench(folder: Path, *, waves: bool = False, contents: Path | None = None) ->
 
     ``contents``: the folder where its ROM files lie instead.
     """
-    manifest = read_manifest(folder)
     ports = tuple(
-        StreamPort(
-            row["name"], Direction(row["direction"]), BeatFormat(row["lanes"], row["bits"], row["signed"])
-        )
-        for row in manifest["streams"]
+        StreamPort(stream.name, Direction(stream.direction), stream.format)
+        for stream in read_manifest(folder).streams
     )
     return VerilatorBench(TOP, (folder / f"{TOP}.v", folder / ROM_FILE), ports, contents or folder, waves)
 
@@ -82,18 +79,17 @@ def simulate(
     ``contents``: the folder of the ROM files of ``source``, where they are not those of the build.
     Without stalls every beat of every stream must move in its predicted cycle too.
     """
-    manifest = read_manifest(folder)
     values: dict[str, NDArray[np.int64]] = {"input": images.astype(np.int64)} | source.network.trace(images)
     expectations = [
-        Expectation(row["name"], row["layer"], values[row["node"]].reshape(len(images), *row["shape"]))
-        for row in manifest["streams"]
-        if row["node"] is not None
+        Expectation(one.name, one.layer, values[one.node].reshape(len(images), *one.shape))
+        for one in read_manifest(folder).streams
+        if one.node is not None
     ]
     prediction = plan.predict(len(images))
     around = bench(folder, waves=waves, contents=contents)
     expected = len(prediction.outputs or prediction.layers[-1].beats)
     claims = predicted_cycles(plan, prediction)
-    record = around.run(
+    run = around.compare(
         {"i": plan.input.pack(values["input"])},
         {"o": expected},
         stall=stall,
@@ -101,8 +97,8 @@ def simulate(
         expectations=expectations,
         predicted={} if stall.probability else claims,
     )
-    whole = all(len(record[name].cycles) == len(times) for name, times in claims.items())
-    return Outcome(len(images), record, prediction, around.verdict(), whole)
+    whole = all(len(run.record[name].cycles) == len(times) for name, times in claims.items())
+    return Outcome(len(images), run.record, prediction, run.verdict, whole)
 
 
 def _patience(plan: Plan, stall: Stall) -> int:
@@ -120,44 +116,52 @@ def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]
     return claims
 
 
-def forget_simulation(told: dict[str, Any]) -> None:
-    """Takes what an earlier simulation showed out of a report."""
-    told |= {"images": 0, "compared": None, "mismatches": None}
-    told["accuracy"]["hardware"] = None
-    layers = [row["cycles"] for row in told["layers"]]
-    for cycles in (told["cycles_per_image"], told["first_image_latency"], *layers):
-        cycles["simulated"] = None
+def forget_simulation(report: Report) -> Report:
+    """A report without what an earlier simulation showed."""
+
+    def forgotten(cycles: Cycles) -> Cycles:
+        return replace(cycles, simulated=None)
+
+    return replace(
+        report,
+        images=0,
+        compared=None,
+        mismatches=None,
+        accuracy=replace(report.accuracy, hardware=None),
+        cycles_per_image=forgotten(report.cycles_per_image),
+        first_image_latency=forgotten(report.first_image_latency),
+        layers=tuple(replace(layer, cycles=None) for layer in report.layers),
+    )
 
 
-def update_report(
-    told: dict[str, Any], plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
-) -> None:
-    """Writes what the simulation showed into a report; cycles only where nothing was stalled on purpose."""
-    told |= {"images": outcome.images, "compared": outcome.compared, "mismatches": outcome.mismatches}
+def with_simulation(
+    report: Report, plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
+) -> Report:
+    """A report with what the simulation showed; cycles only where nothing was stalled on purpose."""
+    report = replace(report, images=outcome.images, compared=outcome.compared, mismatches=outcome.mismatches)
     if not outcome.whole:
-        return
+        return report
     if labels is not None and plan.argmax is not None:
-        right = outcome.record["o"].codes.ravel() == labels[: outcome.images]
-        told["accuracy"]["hardware"] = round(float(right.mean()), 6)
-    if stall.probability:
-        return
-    cycles = steady_interval(outcome.image_ends)
-    told["cycles_per_image"] = {
-        "predicted": tidy(outcome.prediction.cycles_per_image),
-        "simulated": tidy(cycles),
-    }
-    told["first_image_latency"] = {
-        "predicted": outcome.prediction.first_image_latency,
-        "simulated": outcome.image_ends[0] + 1,
-    }
-    told["lane_efficiency"] = round(plan.lane_efficiency(cycles), 4)
-    for row, layer, claim in zip(told["layers"], plan.layers, outcome.prediction.layers, strict=True):
-        starts = outcome.record[f"start_{layer.stage.name}"].cycles
-        steps = layer.timing.window.window_steps
-        row["cycles"] = {
-            "predicted": _span(claim.starts, outcome.images, steps),
-            "simulated": _span(starts, outcome.images, steps),
-        }
+        right = int((outcome.record["o"].codes.ravel() == labels[: outcome.images]).sum())
+        score = Score(right, outcome.images)
+        report = replace(report, accuracy=replace(report.accuracy, hardware=score))
+    return report if stall.probability else _with_cycles(report, plan, outcome)
+
+
+def _with_cycles(report: Report, plan: Plan, outcome: Outcome) -> Report:
+    cycles, prediction = steady_interval(outcome.image_ends), outcome.prediction
+    layers = []
+    for row, layer, claim in zip(report.layers, plan.layers, prediction.layers, strict=True):
+        starts, steps = outcome.record[f"start_{row.name}"].cycles, layer.timing.window.window_steps
+        spans = (_span(times, outcome.images, steps) for times in (claim.starts, starts))
+        layers.append(replace(row, cycles=Cycles(*spans)))
+    return replace(
+        report,
+        cycles_per_image=Cycles(tidy(prediction.cycles_per_image), tidy(cycles)),
+        first_image_latency=Cycles(prediction.first_image_latency, outcome.image_ends[0] + 1),
+        lane_efficiency=round(plan.lane_efficiency(cycles), 4),
+        layers=tuple(layers),
+    )
 
 
 def _span(starts: Any, images: int, steps: int) -> int:

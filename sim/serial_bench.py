@@ -1,8 +1,8 @@
 """The cocotb test of a whole board: two clocks, and a serial line that ends in a pseudo-terminal.
 
 A host program opens that as it would a board's port. The line is a little faster than the board takes it
-for, as quartzes are, and may be noisy. The test runs in the folder of the build; its orders and what it
-tells lie in ``sim-board/``.
+for, as quartzes are, and may be noisy. The test runs in a folder of its own, which has its orders and takes
+what it tells.
 """
 
 import json
@@ -17,8 +17,6 @@ from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject, LogicObject, PackedObject
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import FallingEdge, Timer
-
-FOLDER = Path("sim-board")
 
 _SYNC_PS, _LINK_PS = 27_000, 40_000
 _FASTER = 0.985
@@ -65,7 +63,7 @@ class Line:
 @cocotb.test()
 async def host_talks_to_board(dut: HierarchyObject) -> None:
     """Runs until the file ``stop`` appears."""
-    orders = json.loads((FOLDER / "orders.json").read_text())
+    orders = json.loads(Path("orders.json").read_text())
     clk, rst, link_clk, link_rst, rx, tx = (
         _signal(dut, name) for name in ("clk", "rst", "link_clk", "link_rst", "rx", "tx")
     )
@@ -79,10 +77,10 @@ async def host_talks_to_board(dut: HierarchyObject) -> None:
     await Timer(1, "us")
     rst.value, link_rst.value = 0, 0
     cocotb.start_soon(line.listen())
-    (FOLDER / "port.part").write_text(os.ttyname(port))
-    os.replace(FOLDER / "port.part", FOLDER / "port")
+    Path("port.part").write_text(os.ttyname(port))
+    os.replace("port.part", "port")
     busy_ns = orders["quiet_ns"]
-    while not (FOLDER / "stop").exists():
+    while not Path("stop").exists():
         at_rest = get_sim_time("ns") - line.last > busy_ns
         readable, _, _ = select.select([terminal], [], [], _REST_SECONDS if at_rest else 0)
         if readable:
@@ -91,7 +89,7 @@ async def host_talks_to_board(dut: HierarchyObject) -> None:
             await Timer(_POLL_NS, "ns")
     latest = dut.latest
     assert isinstance(latest, PackedObject)
-    (FOLDER / "told.json").write_text(json.dumps({"latest": latest.value.to_unsigned()}))
+    Path("told.json").write_text(json.dumps({"latest": latest.value.to_unsigned()}))
 
 
 def _signal(dut: HierarchyObject, name: str) -> LogicObject:

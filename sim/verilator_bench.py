@@ -1,13 +1,12 @@
 """The bench on Verilator under cocotb, for anything that a file of Verilog describes."""
 
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cocotb_tools.runner import get_runner
@@ -15,17 +14,15 @@ from numpy.typing import NDArray
 
 from codegen.beats import lines
 from codegen.errors import UserError
+from codegen.files import held, put, scratch
 
 from .harness import BENCH_SOURCE, TOP, harness_text, visible_signals
 from .ports import NO_STALL, Record, Stall, StreamPort, StreamRecord
 from .scoreboard import Difference, Expectation
-from .verilator import verilate, wave_option
+from .verilator import simulator, wave_option
 from .watchdog import Stuck
 
-__all__ = ["CACHE", "FLAGS", "OPTIONS", "ProtocolError", "Verdict", "VerilatorBench", "read_record"]
-
-CACHE = Path("build/verilator")
-"""Compiled models, by the content of what they were compiled from."""
+__all__ = ["FLAGS", "OPTIONS", "ProtocolError", "Run", "Verdict", "VerilatorBench", "read_record"]
 
 OPTIONS = (
     "-O3",
@@ -58,12 +55,21 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class VerilatorBench:
-    """A ``Bench`` around the module ``top`` of ``sources``, whose ROM files lie below ``folder``.
+class Run:
+    """A finished run: what moved, and what the scoreboard found."""
 
-    What a run reads and writes lies in ``folder/sim``. ``flags`` of the C++ compiler: where compiling takes
-    longer than running, ``-O0`` is faster. ``waves`` writes ``folder/dump.fst``, or
-    ``dump.vcd`` (``wave_option``), ten times slower. ``includes``: folders of files that sources include.
+    record: Record
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class VerilatorBench:
+    """A ``Bench`` around the module ``top`` of ``sources``, whose ROM files lie in ``rom/`` below ``folder``.
+
+    A run has a folder of its own, which becomes ``folder/sim`` when it has ended, so that runs at the same
+    time do not meet. ``flags`` of the C++ compiler: where compiling takes longer than running, ``-O0`` is
+    faster. ``waves`` writes ``sim/dump.fst``, or ``dump.vcd`` (``wave_option``), ten times slower.
+    ``includes``: folders of files that sources include.
     """
 
     top: str
@@ -75,34 +81,15 @@ class VerilatorBench:
     includes: tuple[Path, ...] = ()
 
     def compile(self, *, anew: bool = False) -> Path:
-        """The compiled model; made only if none of this content is there, or if it shall be made ``anew``."""
-        harness = harness_text(self.top, self.ports)
-        options = [
-            *OPTIONS,
-            *([wave_option()] if self.waves else []),
-            *(f"-I{path}" for path in self.includes),
-        ]
-        digest = hashlib.sha256(
-            repr(
-                [
-                    harness,
-                    options,
-                    self.flags,
-                    BENCH_SOURCE.read_bytes(),
-                    *(source.read_bytes() for source in self.sources),
-                ]
-            ).encode()
-        ).hexdigest()
-        directory = CACHE / f"{self.top}-{digest[:16]}"
-        if anew:
-            shutil.rmtree(directory, ignore_errors=True)
-        if not (directory / TOP).exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / "bench.sv").write_text(harness)
-            (directory / "visible.vlt").write_text(visible_signals(TOP, ("clk", "rst", "finished")))
-            sources = [directory / "visible.vlt", BENCH_SOURCE, directory / "bench.sv", *self.sources]
-            verilate(sources, TOP, directory, options=options, flags=self.flags)
-        return directory
+        """The folder of the compiled model; made only if this very one is not there, or ``anew``."""
+        texts = {
+            "visible.vlt": visible_signals(TOP, ("clk", "rst", "finished")),
+            "bench.sv": harness_text(self.top, self.ports),
+        }
+        waves = [wave_option()] if self.waves else []
+        options = [*OPTIONS, *waves, *(f"-I{path}" for path in self.includes)]
+        sources = [BENCH_SOURCE, *self.sources]
+        return simulator(self.top, TOP, texts, sources, options=options, flags=self.flags, anew=anew)
 
     def run(
         self,
@@ -111,27 +98,39 @@ class VerilatorBench:
         *,
         stall: Stall = NO_STALL,
         patience: int = 10_000,
+    ) -> Record:
+        """As ``Bench.run``."""
+        return self.compare(feeds, expected, stall=stall, patience=patience).record
+
+    def compare(
+        self,
+        feeds: Mapping[str, NDArray[np.int64]],
+        expected: Mapping[str, int],
+        *,
+        stall: Stall = NO_STALL,
+        patience: int = 10_000,
         expectations: Sequence[Expectation] = (),
         predicted: Mapping[str, Sequence[int]] | None = None,
-    ) -> Record:
-        """As ``Bench.run``; the simulation itself compares with ``expectations`` and ``predicted``: see
-        ``verdict``."""
+    ) -> Run:
+        """As ``run``; the simulation itself compares with ``expectations`` and ``predicted``."""
         directory = self.compile()
-        folder = self.folder / "sim"
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.iterdir():
-            stale.unlink()
-        for name, beats in feeds.items():
-            (folder / f"{name}.in").write_bytes(lines(self._port(name).format.to_hex(beats)))
-        self._write_orders(folder, expected, expectations, predicted or {})
-        plusargs = [
-            f"+stall={round(stall.probability * 2**32)}",
-            f"+stall_seed={stall.seed}",
-            f"+patience={patience}",
-        ]
-        plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]
-        self._simulate(directory, plusargs)
-        return read_record(self.folder, self.ports)
+        with scratch(self.folder / "sim") as place:
+            (place / "rom").symlink_to("../rom")
+            for name, beats in feeds.items():
+                (place / f"{name}.in").write_bytes(lines(self._port(name).format.to_hex(beats)))
+            self._write_orders(place, expected, expectations, predicted or {})
+            plusargs = [
+                f"+stall={round(stall.probability * 2**32)}",
+                f"+stall_seed={stall.seed}",
+                f"+patience={patience}",
+            ]
+            plusargs += [f"+expect_{name}={count}" for name, count in expected.items()]
+            try:
+                told = self._simulate(directory, place, plusargs)
+                return Run(read_record(place, self.ports), _verdict(told))
+            finally:
+                with held(self.folder / "sim"):
+                    put(place, self.folder / "sim")
 
     def _port(self, name: str) -> StreamPort:
         return next(port for port in self.ports if port.name == name)
@@ -158,43 +157,45 @@ class VerilatorBench:
         }
         (folder / "orders.json").write_text(json.dumps(orders))
 
-    def _simulate(self, directory: Path, plusargs: Sequence[str]) -> None:
-        folder = self.folder / "sim"
-        log = folder / "cocotb.log"
+    def _simulate(self, directory: Path, place: Path, plusargs: Sequence[str]) -> dict[str, Any]:
+        """Runs the compiled model in the folder ``place``; what the cocotb test says of it."""
+        log = place / "cocotb.log"
         with suppress(SystemExit):  # the runner's way to fail under pytest; the verdict says more
             get_runner("verilator").test(
                 "sim.cocotb_bench",
                 TOP,
                 hdl_toplevel_lang="verilog",
                 build_dir=directory,
-                test_dir=self.folder,
-                results_xml=os.path.abspath(folder / "results.xml"),
+                test_dir=place,
+                results_xml=os.path.abspath(place / "results.xml"),
                 plusargs=list(plusargs),
                 waves=self.waves,
                 log_file=log,
             )
-        if not (folder / "verdict.json").exists():
-            raise UserError(f"the simulation ended without a verdict; its log is {log}")
-        told = json.loads((folder / "verdict.json").read_text())
+        if not (place / "verdict.json").exists():
+            raise UserError(
+                f"the simulation ended without a verdict; its log is {self.folder / 'sim' / log.name}"
+            )
+        told: dict[str, Any] = json.loads((place / "verdict.json").read_text())
         if told["stuck"]:
             raise Stuck(told["stuck"])
         if told["broken"]:
             raise ProtocolError(
                 f"valid fell or the payload changed before ready, on {', '.join(told['broken'])}"
             )
+        return told
 
-    def verdict(self) -> Verdict:
-        """What the last run's comparison found."""
-        told = json.loads((self.folder / "sim" / "verdict.json").read_text())
-        return Verdict(
-            tuple(Difference(*row) for row in told["values"]),
-            tuple(Difference(*row) for row in told["cycles"]),
-        )
+
+def _verdict(told: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        tuple(Difference(*row) for row in told["values"]),
+        tuple(Difference(*row) for row in told["cycles"]),
+    )
 
 
 def read_record(folder: Path, ports: Sequence[StreamPort]) -> Record:
-    """What the probes of a run wrote down."""
-    return {port.name: _read_stream(folder / "sim" / f"{port.name}.out", port) for port in ports}
+    """What the probes of a run wrote into its folder."""
+    return {port.name: _read_stream(folder / f"{port.name}.out", port) for port in ports}
 
 
 def _read_stream(path: Path, port: StreamPort) -> StreamRecord:
@@ -212,6 +213,6 @@ def end_states(folder: Path, ports: Sequence[StreamPort]) -> dict[str, tuple[boo
     """(valid, ready, broken) of each stream when the run ended."""
     states = {}
     for port in ports:
-        flags = (folder / "sim" / f"{port.name}.out").read_text().rsplit("end ", 1)[1]
+        flags = (folder / f"{port.name}.out").read_text().rsplit("end ", 1)[1]
         states[port.name] = (flags[0] == "1", flags[1] == "1", flags[2] == "1")
     return states

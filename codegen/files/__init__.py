@@ -5,7 +5,7 @@ netlists, routed designs, training runs, decoded pictures. Whenever a run is kil
 of them whole, or makes it again.
 """
 
-from codegen.files._artefact import made, put
+from codegen.files._artefact import made, put, user_cache
 from codegen.files._atomic import write_atomically
 from codegen.files._lock import held, scratch
 from codegen.files._reading import parse_toml, read_bytes, read_json, read_toml
@@ -27,5 +27,6 @@ __all__ = [
     "read_toml",
     "scratch",
     "stamp",
+    "user_cache",
     "write_atomically",
 ]

@@ -10,10 +10,16 @@ from pathlib import Path
 from codegen.files._lock import held, scratch
 from codegen.files._stamp import is_stamped, stamp
 
-__all__ = ["made", "put"]
+__all__ = ["made", "put", "user_cache"]
 
 _HERE = -100  # AT_FDCWD: relative paths mean the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE
+
+
+def user_cache() -> Path:
+    """The folder for what is made once per machine: below XDG_CACHE_HOME, or ~/.cache."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "intandem"
 
 
 @contextlib.contextmanager

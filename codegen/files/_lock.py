@@ -27,11 +27,15 @@ def held(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Keeps other processes away from ``path``, a file or folder that need not exist; ``shared``: only those
     that want it for themselves. Says on stderr whom it waits for. Raises ``OSError``."""
     lock = _beside(path, "lock")
+    missing = [folder for folder in lock.parents if not folder.exists()]
     file = _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, path)
     try:
         yield
     finally:
         _let_go(file, lock)
+        with contextlib.suppress(OSError):  # of one in which something was put
+            for folder in missing:
+                folder.rmdir()
 
 
 @contextlib.contextmanager

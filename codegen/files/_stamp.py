@@ -18,11 +18,13 @@ __all__ = ["digest_of", "is_stamped", "stamp"]
 
 STAMP = "stamp.json"
 
+_LARGE = 1 << 30
+
 
 @dataclass(frozen=True)
 class _File:
     bytes: Annotated[int, Range(0, 1 << 62)]
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,22 @@ def digest_of(values: Iterable[Any], files: Iterable[Path] = ()) -> str:
     return digest.hexdigest()
 
 
-def stamp(folder: Path, key: str, names: Iterable[str]) -> None:
-    """Stamps a folder as complete, with these files, and made from what ``key`` is a digest of. Raises
-    ``UserError`` and ``OSError``."""
+def stamp(folder: Path, key: str, names: Iterable[str], file: str = STAMP) -> None:
+    """Stamps a folder as complete, with the files ``names``, and made from what ``key`` is a digest of, in
+    ``file``. Raises ``UserError`` and ``OSError``."""
     files = {}
     for name in sorted(names):
-        path = folder / name
-        files[name] = _File(path.stat().st_size, _sha256(path))
+        size = (folder / name).stat().st_size
+        files[name] = _File(size, _sha256(folder / name, size))
     text = json.dumps(encoded(_Stamp(key, files)), indent=1)
-    write_atomically(folder / STAMP, f"{text}\n".encode())
+    write_atomically(folder / file, f"{text}\n".encode())
 
 
-def is_stamped(folder: Path, key: str) -> bool:
-    """Whether a folder was made from what ``key`` is a digest of, every file still as it was then."""
+def is_stamped(folder: Path, key: str, file: str = STAMP) -> bool:
+    """Whether a folder was made from what ``key`` is a digest of, and the files stamped in ``file`` are still
+    as they were then. Files of a gigabyte and more are known by their size alone."""
     try:
-        found = decoded(_Stamp, read_json(folder / STAMP, "stamp"), "stamp: ")
+        found = decoded(_Stamp, read_json(folder / file, "stamp"), "stamp: ")
         return found.key == key and all(_is_intact(folder, name, one) for name, one in found.files.items())
     except (UserError, OSError, ValueError):
         return False
@@ -70,9 +73,12 @@ def _is_intact(folder: Path, name: str, expected: _File) -> bool:
         return False
     status = os.lstat(folder / place)
     whole = stat.S_ISREG(status.st_mode) and status.st_size == expected.bytes
-    return whole and _sha256(folder / place) == expected.sha256
+    return whole and _sha256(folder / place, expected.bytes) == expected.sha256
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, size: int) -> str | None:
+    """``None`` for a file that takes too long to read each time that it is used."""
+    if size >= _LARGE:
+        return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -82,8 +82,7 @@ def _value(hint: Any, value: Any, where: str, key: str, depth: int) -> Any:
         raise UserError(f"{where}{key} must be less deep")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, Union):
-        (hint,) = (one for one in arguments if one is not types.NoneType)
-        return None if value is None else _value(hint, value, where, key, depth)
+        return _alternative(arguments, value, where, key, depth)
     if origin is Annotated:
         return _number(arguments[0], value, where, key, arguments[1])
     if origin is dict:
@@ -100,6 +99,16 @@ def _value(hint: Any, value: Any, where: str, key: str, depth: int) -> Any:
         expected = {bool: "true or false", str: "a text in quotes"}[hint]
         raise UserError(f"{where}{key} must be {expected}, not {shown(value)}")
     return value
+
+
+def _alternative(hints: tuple[Any, ...], value: Any, where: str, key: str, depth: int) -> Any:
+    """A type or nothing; or a number, which stays whole if it is."""
+    if value is None and types.NoneType in hints:
+        return None
+    if int in hints and type(value) is int:
+        return value
+    *_, hint = (one for one in hints if one is not types.NoneType)
+    return _value(hint, value, where, key, depth)
 
 
 def _mapping(hint: Any, value: Any, where: str, key: str, depth: int) -> dict[str, Any]:

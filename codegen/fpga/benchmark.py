@@ -4,7 +4,7 @@ import argparse
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from rich.table import Table
 
 from codegen.arguments import guarded
 from codegen.budget import Budget
-from codegen.build import build
+from codegen.build import built
 from codegen.networks import find_network
-from codegen.plan import Plan
-from codegen.report import Steps, read_report, write_report
+from codegen.report import change_report, read_report
+from codegen.steps import Steps
 
 from .devices import Device, Resources, find_device
 from .implement import DEFAULT_MHZ, implement, section
@@ -76,19 +76,14 @@ def measure(name: str, lanes: int, device: Device, steps: Steps) -> Row:
     """
     source, folder = find_network(name), PLACE / f"{name}-{lanes}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    plan = build(source, folder, Budget(lanes, device=device), steps)
-    told = read_report(folder)
-    if told["fpga"] is None or told["fpga"]["device"] != device.name:
-        placing = Steps(steps.console)
-        done = implement(Alone(plan, device), folder, DEFAULT_MHZ, placing)
-        told |= {"fpga": section(done, placing)}
-        write_report(folder, told)
-    return _row(name, plan, told["fpga"])
-
-
-def _row(name: str, plan: Plan, told: dict[str, Any]) -> Row:
-    used = Resources(**told["placed"])
-    return Row(name, plan.cycles_per_image, used, told["clock_mhz"], plan.lanes)
+    with built(source, folder, Budget(lanes, device=device), steps) as plan:
+        reached = read_report(folder).fpga
+        if reached is None or reached.device != device.name:
+            placing = Steps(steps.console)
+            found = section(implement(Alone(plan, device), folder, DEFAULT_MHZ, placing), placing)
+            change_report(folder, lambda report: replace(report, fpga=found))
+            reached = found
+    return Row(name, plan.cycles_per_image, reached.placed, reached.clock_mhz, plan.lanes)
 
 
 def peers(task: str) -> list[Row]:

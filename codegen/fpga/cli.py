@@ -3,6 +3,7 @@ place."""
 
 import argparse
 import shlex
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from codegen.arguments import (
     seed,
 )
 from codegen.budget import default_lanes
-from codegen.build import build
+from codegen.build import built
 from codegen.errors import UserError
-from codegen.report import PAGE, Steps, read_report, write_report
+from codegen.report import PAGE, change_report
+from codegen.steps import Steps
 
 from .boards import BOARDS, find_board
 from .devices import DEVICES, find_device
@@ -106,13 +108,14 @@ def _bitstream(arguments: argparse.Namespace) -> int:
     folder = build_folder(arguments, f"{source.name}-{room.name}")
     macs = source.network.macs
     budget = build_budget(arguments, macs, room, default_lanes(macs) if board else None)
-    plan = build(source, folder, budget, steps, force=arguments.force)
-    placing = Steps(steps.console)
-    target = Alone(plan, room) if board is None else OnBoard(plan, board)
-    console.print(estimate_table(target))
-    seeds = range(arguments.seed, arguments.seed + arguments.tries)
-    done = implement(target, folder, arguments.mhz, placing, seeds)
-    write_report(folder, read_report(folder) | {"fpga": section(done, placing)})
+    with built(source, folder, budget, steps, force=arguments.force) as plan:
+        placing = Steps(steps.console)
+        target = Alone(plan, room) if board is None else OnBoard(plan, board)
+        console.print(estimate_table(target))
+        seeds = range(arguments.seed, arguments.seed + arguments.tries)
+        done = implement(target, folder, arguments.mhz, placing, seeds)
+        reached = section(done, placing)
+        change_report(folder, lambda report: replace(report, fpga=reached))
     for table in tables(done):
         console.print(table)
     console.print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)

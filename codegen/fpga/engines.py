@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codegen.arguments import guarded
-from codegen.report import Steps
+from codegen.steps import Steps
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 from hw.matrix_vector import ArrayShape, MatrixVectorUnit
 

@@ -1,14 +1,15 @@
 """Synthesis, place and route of a network for what it is put on, and what they reach."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from codegen.errors import UserError
-from codegen.report import Steps
+from codegen.files import held
+from codegen.report.schema import Estimate, Fpga
+from codegen.steps import Steps
 
 from .devices import Device, Resources
 from .estimate import estimate
@@ -66,15 +67,20 @@ def implement(
 
     Raises ``UserError`` if a tool fails or the device is too small.
     """
+    with held(build / target.name):
+        return _implement(target, build, mhz, steps, seeds)
+
+
+def _implement(target: Target, build: Path, mhz: float, steps: Steps, seeds: Sequence[int]) -> Implementation:
     loadable, device = is_loadable(target), target.device
-    place = build / CARRIER if loadable else build
+    place = CARRIER if loadable else ""
     with steps.step("netlist", f"Yosys, cells of {device.name}"):
         netlist = carrier(target, build) if loadable else target.synthesise(build)
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(target.layer_of).items()}
     check_fits(target.plan.network, device, sum(parts.values(), Resources()))
     times = f" {len(seeds)} times" if len(seeds) > 1 else ""
     with steps.step("place", f"nextpnr, place and route{times} (its very first run takes minutes)"):
-        placement, clock = target.place(netlist, place, mhz, seeds)
+        placement, clock = target.place(netlist, build / place, mhz, seeds)
     file = None
     if loadable:
         with steps.step("load", "the network's weights and scales into its block RAMs"):
@@ -82,6 +88,7 @@ def implement(
     elif target.has_pins:
         with steps.step("pack", "the file to load"):
             file = target.pack(ROUTED, build, target.file(build))
+    target.stamp_routed(build, place)
     return Implementation(target, parts, placement, clock, file)
 
 
@@ -103,24 +110,22 @@ def expected(target: Target) -> dict[str, Resources]:
     return estimate(replace(plan, argmax=None), family) | {"link": target.device.beside}  # which has one
 
 
-def section(done: Implementation, steps: Steps) -> dict[str, Any]:
+def section(done: Implementation, steps: Steps) -> Fpga:
     """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
     estimates = expected(done.target)
-    return {
-        "device": done.target.device.name,
-        "estimate": {
-            "layers": {name: asdict(amount) for name, amount in estimates.items()},
-            "total": asdict(sum(estimates.values(), Resources())),
-        },
-        "layers": {name: asdict(amount) for name, amount in done.layers.items()},
-        "total": asdict(done.total),
-        "placed": asdict(done.placement.used),
-        "available": asdict(done.target.device.has),
-        "clock_mhz": round(done.mhz, 3),
-        "seed": done.placement.seed,
-        "images_per_second": round(done.mhz * 1e6 / done.target.plan.cycles_per_image, 3),
-        "steps": steps.rows,
-    }
+    rate = done.mhz * 1e6 / done.target.plan.cycles_per_image
+    return Fpga(
+        device=done.target.device.name,
+        estimate=Estimate(estimates, sum(estimates.values(), Resources())),
+        layers=done.layers,
+        total=done.total,
+        placed=done.placement.used,
+        available=done.target.device.has,
+        clock_mhz=round(done.mhz, 3),
+        seed=done.placement.seed,
+        images_per_second=round(rate, 3),
+        steps=tuple(steps.rows),
+    )
 
 
 def estimate_table(target: Target) -> Table:

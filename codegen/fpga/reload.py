@@ -5,16 +5,16 @@ folded away because a weight happens to be constant, no two memories are alike, 
 networks of one shape. The network's own contents are put in as any other's are.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from codegen.accelerator import rom_widths
-from codegen.build import read_manifest, write_contents
+from codegen.build import write_contents
 from codegen.errors import UserError
-from codegen.files import write_atomically
+from codegen.files import held, scratch, write_atomically
+from codegen.manifest import read_manifest
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.verilog import ROM_FILE, ROM_SOURCE
@@ -104,17 +104,24 @@ def reload(build: Path, source: Source, out: Path) -> Target:
             f"'{build}' must hold a routed design that can be loaded; make one with "
             "python -m codegen bitstream NETWORK --reloadable --board ulx3s"
         )
-    plan, loaded = write_contents(build, source)
-    # A board says the name of the network that it was routed for.
-    target = _target(replace(plan, network=read_manifest(build)["network"]), names[0])
+    with held(build, shared=True), scratch(build / "loaded") as loaded:
+        plan = write_contents(source, build, loaded)
+        # A board says the name of the network that it was routed for.
+        target = _target(replace(plan, network=read_manifest(build).network), names[0])
+        return _reload(build, source, target, loaded, out)
+
+
+def _reload(build: Path, source: Source, target: Target, loaded: Path, out: Path) -> Target:
     if target.design != (build / CARRIER / target.name / DESIGN).read_text():
         raise UserError(
             f"'{source.name}' must have the layers, sizes and widths of the network that '{build}' was "
             "routed for; route it for itself with python -m codegen bitstream"
         )
+    if not target.is_routed(build):
+        raise UserError(f"the design routed in '{build}' must be whole, and is damaged; route it again")
     file = build / target.name / f"loaded.{target.ending}"
-    write_atomically(out, load(target, build, loaded, file).read_bytes())
-    shutil.rmtree(loaded)
+    with held(build / target.name):
+        write_atomically(out, load(target, build, loaded, file).read_bytes())
     return target
 
 

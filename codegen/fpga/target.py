@@ -10,13 +10,14 @@ from typing import ClassVar
 from amaranth.back import rtlil
 
 from codegen.accelerator import Accelerator, Taps
+from codegen.files import digest_of, is_stamped, stamp
 from codegen.plan import Plan
 
 from .devices import Device, Family
 from .netlist import Netlist
 from .pins import register_pins
-from .placement import Placement, place_and_route
-from .synthesis import synthesise
+from .placement import ROUTED, Placement, place_and_route
+from .synthesis import DESIGN, synthesise
 from .tools import run
 
 __all__ = ["Alone", "Target", "layer_of", "place_alone"]
@@ -63,6 +64,20 @@ class Target(ABC):
     def synthesise(self, build: Path) -> Netlist:
         """The netlist of the design. Raises ``UserError`` if Yosys fails."""
         return synthesise(self.design, self.top, self.device, build, self.name)
+
+    def stamp_routed(self, build: Path, place: str) -> None:
+        """Stamps what was routed in the folder ``place`` of the folder ``build``, and the file made of it."""
+        files = [build / place / self.name / name for name in (DESIGN, ROUTED)] + [self.file(build)]
+        names = [path.relative_to(build).as_posix() for path in files if path.is_file()]
+        stamp(build, digest_of([self.design]), names, self._stamp)
+
+    def is_routed(self, build: Path) -> bool:
+        """Whether the folder ``build`` has what ``stamp_routed`` stamped of this very design, undamaged."""
+        return is_stamped(build, digest_of([self.design]), self._stamp)
+
+    @property
+    def _stamp(self) -> str:
+        return f"{self.name}.stamp.json"
 
     @property
     def ending(self) -> str:

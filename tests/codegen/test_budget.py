@@ -17,7 +17,7 @@ from codegen.ir import save
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
 from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.steps import Steps
 from tests.networks import digits
 
 
@@ -70,7 +70,7 @@ def test_a_device_is_all_that_fits_it(source: Source) -> None:
     assert not is_enough(DEVICES["ecp5-25k"], fast) and fast.cycles_per_image < small.cycles_per_image
     assert planned(source, "--device", "ecp5-85k", "--lanes", "10").lanes <= 10
     with pytest.raises(
-        UserError, match=r"^device must be one of ecp5-25k, .*, not 'ecp5'; did you mean 'ecp5-"
+        UserError, match=r"^device must be one of ecp5-25k, .*, not 'ecp5'; did you mean .ecp5-"
     ):
         planned(source, "--device", "ecp5")
     with pytest.raises(UserError, match=r"^lanes must be at least 3 for these 3 layers, not 2$"):

@@ -41,7 +41,7 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (
             ["tiny_w3a4"],
             "network must be a file or a trained recipe, not 'tiny_w3a4', of which there is no "
-            "runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'",
+            "runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'?",
         ),
         (
             ["README.md"],
@@ -57,7 +57,7 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (
             ["tiny_w3a2", "--device", "ecp5-85"],
             "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, ice40-hx8k, ice40-up5k, not 'ecp5-85'; "
-            "did you mean 'ecp5-85k'",
+            "did you mean 'ecp5-85k'?",
         ),
         (["tiny_w3a2", "--lanes", "1"], "lanes must be at least 2 for these 2 layers, not 1"),
         (
@@ -90,7 +90,7 @@ def test_a_damaged_network_is_refused_by_its_name(name: str, folder: Path) -> No
     ("arguments", "message"),
     [
         (["x" * 300], f"error: cannot read or write '{'x' * 300}': File name too long\n"),
-        (["tiny_w3a2", "--out", "file/out"], "': Not a directory\n"),
+        (["tiny_w3a2", "--out", "file/out"], "': File exists\n"),
     ],
 )
 def test_errors_of_the_disk_are_one_sentence_too(arguments: list[str], message: str, folder: Path) -> None:
@@ -198,12 +198,12 @@ def test_ctrl_c_is_one_sentence_and_status_130(
         (
             ["tiny_w3a2", "--board", "ulx3"],
             "board must be one of ulx3s, orangecrab-25f, orangecrab-85f, icebreaker, not 'ulx3'; did you "
-            "mean 'ulx3s'",
+            "mean 'ulx3s'?",
         ),
         (
             ["tiny_w3a2", "--device", "hx8k"],
             "device must be one of ecp5-25k, ecp5-45k, ecp5-85k, ice40-hx8k, ice40-up5k, not 'hx8k'; "
-            "did you mean 'ice40-hx8k'",
+            "did you mean 'ice40-hx8k'?",
         ),
     ],
 )

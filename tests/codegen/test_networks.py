@@ -1,6 +1,5 @@
 """Which network a name stands for, and which images it is shown."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 
 from codegen import networks
 from codegen.errors import UserError
-from codegen.ir import TestSet, save, save_test_set
+from codegen.ir import TestSet, load_test_set, save, save_test_set
 from codegen.networks import Source, find_network
-from codegen.untrained import definition, photographs
+from codegen.untrained import photographs
 from tests.networks import Chain, tiny
 
 
@@ -47,12 +46,12 @@ def test_a_file_needs_no_test_set_beside_it(trained: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("tiny_w3a4", "did you mean 'tiny_w3a2'"),
-        ("tiny", "did you mean 'tiny_w3a2'"),
+        ("tiny_w3a4", "did you mean 'tiny_w3a2'?"),
+        ("tiny", "did you mean 'tiny_w3a2'?"),
         ("vgg_small_quarter_w4a4", "train it first: python -m model train vgg_small_quarter_w4a4"),
-        ("digits_w4a5", "did you mean 'digits_w4a4'"),
-        ("alexnet_w8a9", "did you mean 'alexnet_w8a8'"),
-        ("vggsmall_w1a1", "did you mean 'vgg_small_w1a1'"),
+        ("digits_w4a5", "did you mean 'digits_w4a4'?"),
+        ("alexnet_w8a9", "did you mean 'alexnet_w8a8'?"),
+        ("vggsmall_w1a1", "did you mean 'vgg_small_w1a1'?"),
         ("mobilenet", "python -m model list shows what can be trained"),
     ],
 )
@@ -132,18 +131,22 @@ def test_images_that_are_not_there_cannot_be_had(count: int, trained: Path) -> N
     assert str(error.value) == f"images must be 1 to 4, as many as there are for 'tiny', not {count}"
 
 
-def test_the_digest_of_a_file_is_that_of_its_bytes(trained: Path) -> None:
-    file = trained / "network.safetensors"
-    assert find_network("tiny_w3a2").digest == hashlib.sha256(file.read_bytes()).hexdigest()
+def test_the_digest_changes_with_the_file_and_with_the_images(trained: Path) -> None:
+    file, beside = trained / "network.safetensors", trained / "test.safetensors"
+    digests = [find_network("tiny_w3a2").digest for _ in range(2)]
     save(tiny(seed=1), file)
-    assert find_network("tiny_w3a2").digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    digests.append(find_network("tiny_w3a2").digest)
+    test_set = load_test_set(beside)
+    save_test_set(TestSet(test_set.images, test_set.labels[::-1].copy()), beside)
+    digests.append(find_network("tiny_w3a2").digest)
+    assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
 def test_a_recipe_that_is_not_trained_is_made_untrained(trained: Path) -> None:
     source = find_network("vgg_small_w2a3")
     assert (source.name, source.network.name) == ("vgg_small_w2a3", "vgg_small_w2a3")
     assert source.path is None and source.test_set is None
-    assert source.digest == definition("vgg_small_w2a3")
+    assert source.digest == find_network("vgg_small_w2a3").digest != find_network("vgg_small_w2a4").digest
     images = source.images(None)
     assert images.shape == (8, 32, 32, 3) and np.array_equal(source.images(3), images[:3])
     assert len(set(source.network.run(images).tolist())) > 1

@@ -69,7 +69,7 @@ def test_a_file_can_be_edited_and_sizes_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('["conv2"]', '["conf2"]', "a section must be a layer, not 'conf2'; did you mean 'conv2'"),
+        ('["conv2"]', '["conf2"]', "a section must be a layer, not 'conf2'; did you mean 'conv2'?"),
         ('["fc"]', '["fc", x]', "must be TOML, but: "),
         ("pe = 8", "pe = 17", "layer 'conv2': pe must be at most 16, the output channels of a group, not 17"),
         ("pe = 8", "pe = 0", "layer 'conv2': pe must be a whole number from 1 up, not 0"),
@@ -79,7 +79,7 @@ def test_a_file_can_be_edited_and_sizes_left_out(tmp_path: Path) -> None:
         ("run_lanes = 8", "run_lanes = 25", "layer 'conv2': run_lanes must be at most the run of 24, not 25"),
         ("pe = 8", "pe = 8\nsimd = 8", "'conv2': a key must be one of pe, row_lanes, run_lanes, pixels, "
          "logic, buffer_rows, fifo_depth, not 'simd'"),
-        ("pe = 8", "pe = 8\nfifo_dept = 8", "fifo_depth, not 'fifo_dept'; did you mean 'fifo_depth'"),
+        ("pe = 8", "pe = 8\nfifo_dept = 8", "fifo_depth, not 'fifo_dept'; did you mean 'fifo_depth'?"),
         ("pe = 8", "pe = 8\npixels = 2", "layer 'conv2': pixels must be 1 where a window is not read once"),
         ("pe = 8", "pe = 8\nlogic = 2", "layer 'conv2': logic must be 1 or not there, not 2"),
         ("groups = 16", "groups = 3", "layer 'pool': groups must divide the 16 channels, not 3"),

@@ -17,9 +17,9 @@ from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.plan_file import PLAN_FILE, plan_text, read_bounds
 from codegen.planner import make_plan
-from codegen.report import Steps
 from codegen.requantise import ScaleForm, ThresholdForm
 from codegen.stages import Bounds, MatrixVectorStage, fuse
+from codegen.steps import Steps
 from hw.streams import accumulator
 from sim.amaranth_bench import AmaranthBench
 from tests.networks import Chain, random_chain, tiny, with_codes

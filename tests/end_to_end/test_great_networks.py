@@ -9,7 +9,7 @@ from rich.console import Console
 from codegen.budget import Budget
 from codegen.networks import find_network
 from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.steps import Steps
 
 from ..commands import command
 

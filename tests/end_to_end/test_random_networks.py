@@ -26,7 +26,7 @@ from codegen.plan import Plan, requantise_forms, size
 from codegen.stages import MatrixVectorStage, PoolStage, fuse
 from codegen.verilog import ROM_FILE, ROM_SOURCE, verilog_text
 from hw.timing import matrix_vector_timing
-from sim import verilator_bench
+from sim import verilator
 from sim.ports import NO_STALL, Stall, stream_ports
 from sim.run import predicted_cycles
 from sim.scoreboard import Expectation
@@ -143,14 +143,13 @@ def run(bench: VerilatorBench, cases: Sequence[Case], stall: Stall) -> Verdict:
         expected[case.named("o")] = len(prediction.outputs or prediction.layers[-1].beats)
         cycles = predicted_cycles(case.plan, prediction)
         claims |= {case.named(name): times for name, times in cycles.items()}
-    bench.run(
+    return bench.compare(
         feeds,
         expected,
         stall=stall,
         expectations=[one for case in cases for one in case.expectations()],
         predicted={} if stall.probability else claims,
-    )
-    return bench.verdict()
+    ).verdict
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_networks_are_equal_under_stalls_and_on_time_without(
     group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Group ``g`` is seeds ``g * TOGETHER`` and the following; a failing layer bears its seed in its name."""
-    monkeypatch.setattr(verilator_bench, "CACHE", tmp_path / "models")
+    monkeypatch.setattr(verilator, "CACHE", tmp_path / "models")
     cases = [Case(group * TOGETHER + k) for k in range(TOGETHER)]
     bench = bench_around(cases, tmp_path)
     for stall in (Stall(0.05 + group % 8 / 10, group), NO_STALL):

@@ -78,11 +78,11 @@ def test_layers_in_verilator(bench: VerilatorBench, cases: list[Case], stall: St
     for k, case in enumerate(cases):
         predicted: Mapping[str, Sequence[int]] = {} if stall.probability else case.predicted()
         claims |= {f"{name}_{k}": cycles for name, cycles in predicted.items()} | {f"broken_{k}": []}
-    bench.run(
+    run = bench.compare(
         {f"i_{k}": case.input_beats for k, case in enumerate(cases)},
         {f"o_{k}": case.beats for k, case in enumerate(cases)},
         stall=stall,
         expectations=[Expectation(f"o_{k}", f"layer {k}", case.values) for k, case in enumerate(cases)],
         predicted=claims,
     )
-    assert bench.verdict() == Verdict(), "\n".join(map(str, cases))
+    assert run.verdict == Verdict(), "\n".join(map(str, cases))

@@ -14,9 +14,11 @@ from codegen.build import build
 from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
-from codegen.report import Steps, read_report
+from codegen.report import read_report
+from codegen.report.schema import Cycles
+from codegen.steps import Steps
 from sim.ports import NO_STALL, Stall
-from sim.run import Outcome, forget_simulation, simulate, update_report
+from sim.run import Outcome, forget_simulation, simulate, with_simulation
 from sim.verilator_bench import ProtocolError, VerilatorBench
 from sim.watchdog import Stuck
 
@@ -80,16 +82,12 @@ def test_every_value_is_equal_and_every_beat_on_time(built: Built) -> None:
 
 
 def test_the_report_counts_what_was_compared_and_forgets_it(built: Built) -> None:
-    before, now = read_report(built.folder), read_report(built.folder)
-    outcome = built.run()
-    update_report(now, built.plan, outcome, None, NO_STALL)
+    before = read_report(built.folder)
+    now = with_simulation(before, built.plan, built.run(), None, NO_STALL)
     each = 8 * 8 * 1 + 6 * 6 * 8 + 4 * 4 * 16 + 2 * 2 * 16 + 10 + 1
-    assert (now["images"], now["compared"], now["mismatches"]) == (IMAGES, IMAGES * each, 0)
-    assert now["layers"][1]["cycles"] == {"predicted": 288, "simulated": 288}
-    forget_simulation(now)
-    assert now["images"] == 0 and now["compared"] is None and now["mismatches"] is None
-    assert [row["cycles"]["simulated"] for row in now["layers"]] == [None] * 4
-    assert now["histograms"] == before["histograms"] and now["fpga"] is None
+    assert (now.images, now.compared, now.mismatches) == (IMAGES, IMAGES * each, 0)
+    assert now.layers[1].cycles == Cycles(288, 288)
+    assert now != before == forget_simulation(now)
 
 
 @pytest.mark.parametrize("stall", [Stall(0.2, 1), Stall(0.6, 2)])
@@ -213,14 +211,15 @@ def test_the_command_says_what_is_not_equal_and_exits_1(built: Built, tmp_path: 
     """A ROM file changed after the build was checked: the command builds it anew, so it is changed in
     between."""
     script = (
-        "import sys, sim.cli as cli, pathlib\n"
-        "build = cli.build\n"
+        "import contextlib, sys, sim.cli as cli, pathlib\n"
+        "built = cli.built\n"
+        "@contextlib.contextmanager\n"
         "def broken(source, out, *rest, **named):\n"
-        "    plan = build(source, out, *rest, **named)\n"
-        "    path = out / 'rom' / 'fc.pe0.lane0.hex'\n"
-        "    path.write_text(path.read_text().replace('0', 'f', 1))\n"
-        "    return plan\n"
-        "cli.build = broken\n"
+        "    with built(source, out, *rest, **named) as plan:\n"
+        "        path = out / 'rom' / 'fc.pe0.lane0.hex'\n"
+        "        path.write_text(path.read_text().replace('0', 'f', 1))\n"
+        "        yield plan\n"
+        "cli.built = broken\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     (tmp_path / "breaks.py").write_text(script)
@@ -238,7 +237,7 @@ def _paths(folder: Path) -> str:
 def _rebuilt(built: Built, plan: Plan, folder: Path) -> Built:
     """A build whose Verilog and ROM files are those of another plan."""
     from codegen.accelerator import Accelerator, Taps
-    from codegen.build import TOP
+    from codegen.manifest import TOP
     from codegen.verilog import verilog_text
 
     broken = built.copied(folder / "build")

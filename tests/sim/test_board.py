@@ -10,7 +10,7 @@ from codegen.budget import Budget, default_lanes
 from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.steps import Steps
 from sim.board import board_model, talk
 from tests.commands import ROOT, command
 from tests.networks import Chain

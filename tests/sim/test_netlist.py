@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen.files import stamp
 from codegen.fpga.devices import DEVICES
 from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from tests.commands import command
@@ -85,13 +86,9 @@ def test_a_wrong_cell_is_found(folder: Path) -> None:
     for table in set(tables[:40]):
         turned = "".join("10"[int(bit)] for bit in table)
         broken = broken.replace(f'"INIT": "{table}"', f'"INIT": "{turned}"')
-    stamp = json.loads((place / "synthesis.json").read_text())
     (place / "netlist.json").write_text(broken)
-    from codegen.fpga.synthesis import _digest
-
-    (place / "synthesis.json").write_text(
-        json.dumps(stamp | {"netlist.json": _digest([], [place / "netlist.json"])})
-    )
+    key = json.loads((place / "stamp.json").read_text())["key"]
+    stamp(place, key, ["design.il", "netlist.json"])
     done = command(folder, "sim", "mixed", "--lanes", "24", "--out", "build/mixed", "--netlist", "ecp5-85k")
     assert done.returncode == 1, done.stdout
     (place / "netlist.json").write_text(text)
@@ -101,7 +98,7 @@ def test_what_cannot_be_simulated_is_said(folder: Path) -> None:
     done = command(folder, "sim", "mixed", "--netlist", "ecp5-85")
     assert (done.returncode, done.stderr.strip()) == (
         2,
-        f"error: device must be one of {', '.join(DEVICES)}, not 'ecp5-85'; did you mean 'ecp5-85k'",
+        f"error: device must be one of {', '.join(DEVICES)}, not 'ecp5-85'; did you mean 'ecp5-85k'?",
     )
     done = command(folder, "sim", "mixed", "--netlist", "ecp5-85k", "--stall", "0.5")
     assert (done.returncode, done.stderr.strip()) == (

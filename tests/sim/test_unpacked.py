@@ -14,7 +14,7 @@ from codegen.fpga.boards import BOARDS, find_board
 from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.steps import Steps
 from sim.board import Model, compile_board, talk
 from sim.unpacked import CELLS, check_unpacks, unpacked_text
 from tests.commands import ROOT, command

@@ -10,7 +10,7 @@ from cocotb_tools.runner import get_runner
 
 from codegen.errors import UserError
 from sim import verilator
-from sim.verilator import launcher, verilate
+from sim.verilator import launcher, simulator, verilate
 
 COUNTER = """
 `ifdef WIDE
@@ -57,13 +57,32 @@ def test_counter_counts(unit_bytes: int, tmp_path: Path, monkeypatch: pytest.Mon
     assert get_results(results) == (1, 0)
 
 
-def test_second_build_compiles_nothing_and_a_change_does(tmp_path: Path) -> None:
-    folder = build(tmp_path).parent
-    first = {path: path.stat().st_mtime_ns for path in folder.glob("*.o")}
+def compiled(folder: Path, *options: str) -> Path:
+    source = folder / "counter.v"
+    source.write_text(COUNTER)
+    return simulator("counter", "counter", {}, [source], options=options, flags=("-O0",))
+
+
+def test_a_simulation_is_compiled_once_and_anew_when_it_changes_or_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verilator, "CACHE", tmp_path / "models")
+    program = compiled(tmp_path) / "counter"
+    content, inode = program.read_bytes(), program.stat().st_ino
+    assert compiled(tmp_path) == program.parent and program.stat().st_ino == inode
+    assert compiled(tmp_path, "-DWIDE") != program.parent
+    program.write_bytes(content[: len(content) // 2])
+    compiled(tmp_path)
+    assert program.read_bytes() == content
+
+
+def test_a_damaged_runtime_library_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     build(tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.o")} == first
-    build(tmp_path, "-DWIDE")
-    assert set(folder.glob("*.o")).isdisjoint(first)
+    objects = sorted((tmp_path / "cache").rglob("*.o"))
+    objects[0].write_bytes(b"half an object")
+    build(tmp_path)
+    assert objects[0].read_bytes() != b"half an object"
 
 
 def test_launcher_says_its_version_as_cocotb_reads_it() -> None:

@@ -12,7 +12,7 @@ from codegen.fpga.implement import Implementation
 from codegen.fpga.placement import Placement
 from codegen.fpga.target import Target
 from codegen.ir import save
-from codegen.report import Steps
+from codegen.steps import Steps
 from tests.networks import digits
 
 PLACED = Placement(100.0, Resources(2_000, 1_500, 7, 3))
@@ -89,7 +89,7 @@ def test_rates_and_densities() -> None:
     ("arguments", "message"),
     [
         (["digits_w9a9"], "digits_w9a9"),
-        (["--device", "ecp5-86k"], "did you mean 'ecp5-85k'"),
+        (["--device", "ecp5-86k"], "did you mean 'ecp5-85k'?"),
     ],
 )
 def test_what_is_unknown_is_refused(

@@ -17,7 +17,7 @@ from codegen.fpga.system import System
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.planner import make_plan
-from codegen.report import Steps
+from codegen.steps import Steps
 from tests.networks import Chain
 
 
@@ -54,7 +54,7 @@ def test_words_for_a_board_that_is_unknown() -> None:
     with pytest.raises(UserError) as caught:
         find_board("orangecrab")
     assert (
-        str(caught.value) == f"board must be one of {names}, not 'orangecrab'; did you mean 'orangecrab-25f'"
+        str(caught.value) == f"board must be one of {names}, not 'orangecrab'; did you mean 'orangecrab-25f'?"
     )
     with pytest.raises(UserError) as caught:
         find_board("arty")

@@ -46,4 +46,4 @@ def test_every_shape_has_a_row(
 
 def test_an_unknown_device_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--device", "ecp5-86k"]) == 2
-    assert "did you mean 'ecp5-85k'" in capsys.readouterr().err
+    assert "did you mean 'ecp5-85k'?" in capsys.readouterr().err

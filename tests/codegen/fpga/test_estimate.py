@@ -22,8 +22,8 @@ from codegen.fpga.tools import run
 from codegen.ir import IntegerNetwork, save
 from codegen.networks import find_network
 from codegen.plan import Plan, requantise_forms, size
-from codegen.report import Steps
 from codegen.stages import Bounds, fuse
+from codegen.steps import Steps
 from tests.networks import Chain, digits, random_chain
 
 ECP5, ICE40 = Family.ECP5, Family.ICE40

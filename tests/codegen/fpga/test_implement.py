@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,17 +12,19 @@ from rich.console import Console
 
 from codegen import build as building
 from codegen import cli
+from codegen.files import encoded
 from codegen.fpga import cli as placing
 from codegen.fpga.devices import Resources, find_device
 from codegen.fpga.implement import Implementation, section, tables
 from codegen.fpga.placement import Placement
 from codegen.fpga.target import Alone, Target
 from codegen.ir import TestSet, save, save_test_set
-from codegen.report import Steps, read_report
+from codegen.report import Report, change_report, read_report
+from codegen.steps import Steps
 from sim.run import forget_simulation
 from tests.networks import digits, tiny
 
-from ..reports import plan_of, quiet
+from ..report.reports import plan_of, quiet
 
 DEVICE = find_device("ecp5-25k")
 LAYERS = {"conv": Resources(40, 30, 2, 1), "fc": Resources(20, 10, 1, 0), "between": Resources(3, 4)}
@@ -52,14 +53,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def place(*more: str) -> dict[str, Any]:
+def place(*more: str) -> Report:
     assert cli.main(["bitstream", "one", "--device", "ecp5-25k", "--out", "out", *more]) == 0
     return read_report(Path("out"))
 
 
 def test_the_section_of_the_report() -> None:
     plan, steps = plan_of(digits(), 80), quiet()
-    told = section(implemented(Alone(plan, DEVICE), Path(), 150, steps), steps)
+    told = encoded(section(implemented(Alone(plan, DEVICE), Path(), 150, steps), steps))
     assert json.loads(json.dumps(told)) == told
     estimated = told.pop("estimate")
     assert list(estimated["layers"]) == ["conv1", "conv2", "pool", "fc", "argmax"]
@@ -99,9 +100,10 @@ def test_slow_networks_have_a_rate_for_their_area_too() -> None:
 
 def test_the_command_writes_it_and_says_where(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = place()
-    assert told["fpga"]["placed"]["luts"] == 80 and told["fpga"]["clock_mhz"] == 123.44
-    assert [row["name"] for row in told["fpga"]["steps"]] == ["place"]
-    assert "place" not in [row["name"] for row in told["steps"]]
+    assert told.fpga is not None
+    assert told.fpga.placed.luts == 80 and told.fpga.clock_mhz == 123.44
+    assert [row.name for row in told.fpga.steps] == ["place"]
+    assert "place" not in [row.name for row in told.steps]
     assert "123.4 MHz" in (folder / "out" / "report.html").read_text()
     assert capsys.readouterr().out.splitlines()[-1] == "report: out/report.html"
 
@@ -116,17 +118,15 @@ def test_the_placer_gets_the_seeds_that_were_asked_for(
 
 
 def test_it_is_kept_until_the_build_changes(folder: Path) -> None:
-    first = place()["fpga"]
+    first = place().fpga
     again = ["build", "one", "--device", "ecp5-25k", "--out", "out"]
     assert cli.main(again) == 0
     told = read_report(Path("out"))
-    assert told["fpga"] == first
-    forget_simulation(told)
-    assert told["fpga"] == first
+    assert told.fpga == forget_simulation(told).fpga == first
     for change in (["--force"], ["--lanes", "4"]):
-        assert place() and read_report(Path("out"))["fpga"] is not None
+        assert place() and read_report(Path("out")).fpga is not None
         assert cli.main([*again, *change]) == 0
-        assert read_report(Path("out"))["fpga"] is None
+        assert read_report(Path("out")).fpga is None
         assert "not placed on a device yet" in (folder / "out" / "report.html").read_text()
 
 
@@ -134,9 +134,8 @@ def test_what_is_reported_while_it_runs_is_not_lost(folder: Path, monkeypatch: p
     place()
 
     def slow(target: Target, out: Path, mhz: float, steps: Steps, seeds: Sequence[int]) -> Implementation:
-        told = read_report(out) | {"images": 12}
-        (out / "report.json").write_text(json.dumps(told))
+        change_report(out, lambda report: replace(report, images=12))
         return implemented(target, out, mhz, steps, seeds)
 
     monkeypatch.setattr(placing, "implement", slow)
-    assert place()["images"] == 12
+    assert place().images == 12

@@ -21,8 +21,8 @@ from codegen.fpga.target import Alone
 from codegen.ir import IntegerNetwork, TestSet, save, save_test_set
 from codegen.networks import find_network
 from codegen.plan import Plan
-from codegen.report import Steps
 from codegen.stages import Bounds
+from codegen.steps import Steps
 from tests.commands import command
 from tests.networks import Chain
 

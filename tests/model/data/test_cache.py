@@ -1,13 +1,10 @@
 """The cache of decoded pictures: decoded once, never trusted, never half."""
 
-import fcntl
 import os
 import pickle
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,18 +12,18 @@ import numpy as np
 import pytest
 
 from codegen.errors import UserError
-from model.data import Dataset, fingerprint
 from model.data import _cache as cache
+from model.data import fingerprint
 from model.recipe import Data, Source
 from tests.model.data.pictures import IMAGES, SIDE, held_out, noise, pictures
 
 ROOT = Path(__file__).parents[3]
 
 
-def files(kept: Path) -> tuple[Path, Path]:
-    """The images and the labels in the cache."""
-    labels = next(kept.glob("*.labels.npy"))
-    return kept / labels.name.replace(".labels", ""), labels
+def file(kept: Path) -> Path:
+    """The images in the cache."""
+    (found,) = kept.glob("pictures-*/images.npy")
+    return found
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +35,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pictures_are_decoded_once(tree: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pictures(tree)
-    images, labels = files(kept)
-    assert np.load(images).shape == (13, SIDE, SIDE, 3)
-    assert np.load(labels).tolist()[-4:] == [0, 1, 1, 2]
+    assert np.load(file(kept)).shape == (13, SIDE, SIDE, 3)
     no_decoding(monkeypatch)
     again = pictures(tree)
     assert np.array_equal(again.train.images, first.train.images)
@@ -92,27 +87,22 @@ def test_the_fingerprint_changes_with_the_pictures(tree: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda images, labels: images.write_bytes(images.read_bytes()[:-1]),
-        lambda images, labels: images.write_bytes(b""),
-        lambda images, labels: images.write_bytes(b"PK\x03\x04 no array"),
-        lambda images, labels: images.write_bytes(images.read_bytes().replace(b"}", b"{", 1)),
-        lambda images, labels: images.write_bytes(pickle.dumps([1, 2])),
-        lambda images, labels: np.save(images, np.array([object()] * 9), allow_pickle=True),
-        lambda images, labels: np.save(images, np.zeros((12, SIDE, SIDE, 3), np.uint8)),
-        lambda images, labels: np.save(images, np.zeros((13, SIDE, SIDE, 3), np.int8)),
-        lambda images, labels: np.save(images, np.zeros((13, SIDE, SIDE, 3), np.uint8, order="F")),
-        lambda images, labels: images.unlink(),
-        lambda images, labels: labels.unlink(),
-        lambda images, labels: labels.write_bytes(labels.read_bytes()[:-1]),
-        lambda images, labels: np.save(labels, np.zeros(13, np.int64)),
+        lambda images: images.write_bytes(images.read_bytes()[:-1]),
+        lambda images: images.write_bytes(b""),
+        lambda images: images.write_bytes(b"PK\x03\x04 no array"),
+        lambda images: images.write_bytes(images.read_bytes().replace(b"}", b"{", 1)),
+        lambda images: images.write_bytes(pickle.dumps([1, 2])),
+        lambda images: np.save(images, np.array([object()] * 9), allow_pickle=True),
+        lambda images: images.unlink(),
+        lambda images: images.with_name("stamp.json").unlink(),
+        lambda images: images.with_name("stamp.json").write_text("{}"),
     ],
 )
-def test_a_damaged_cache_is_made_anew(tree: Path, kept: Path, damage: Callable[[Path, Path], object]) -> None:
+def test_a_damaged_cache_is_made_anew(tree: Path, kept: Path, damage: Callable[[Path], object]) -> None:
     first = np.array(pictures(tree).test.images)
-    damage(*files(kept))
+    damage(file(kept))
     assert np.array_equal(pictures(tree).test.images, first)
-    assert np.load(files(kept)[0]).shape == (13, SIDE, SIDE, 3)
-    assert np.load(files(kept)[1]).tolist()[-4:] == [0, 1, 1, 2]
+    assert np.load(file(kept)).shape == (13, SIDE, SIDE, 3)
 
 
 def test_ctrl_c_leaves_nothing(tree: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +113,7 @@ def test_ctrl_c_leaves_nothing(tree: Path, kept: Path, monkeypatch: pytest.Monke
         patched.setattr(cache, "decoded", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pictures(tree)
-    assert [path.suffix for path in kept.iterdir()] == [".lock"]
+    assert not kept.exists()
     assert np.array_equal(held_out(tree), noise(9))
 
 
@@ -142,31 +132,20 @@ def test_what_a_killed_process_leaves_is_not_trusted(tree: Path, kept: Path) -> 
     child = [sys.executable, "-c", KILLED, str(tree)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     assert subprocess.run(child, env=environment, capture_output=True, check=False).returncode == 9
-    assert sorted(path.suffix for path in kept.iterdir()) == [".lock", ".part"]
+    assert any(".scratch-0" in path.name for path in kept.iterdir())
     assert np.array_equal(pictures(tree).test.images, [noise(seed) for seed in (9, 10, 11, 12)])
-    assert sorted(path.suffix for path in kept.iterdir()) == [".lock", ".npy", ".npy"]
+    assert [*kept.iterdir()] == [file(kept).parent]
 
 
-def test_two_processes_do_not_decode_at_once(
-    tree: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pictures(tree)
-    images, _ = files(kept)
-    content = images.read_bytes()
-    images.unlink()
-    no_decoding(monkeypatch)
-    result: list[Dataset] = []
-    reader = threading.Thread(target=lambda: result.append(pictures(tree)))
-    with open(images.with_suffix(".lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        reader.start()
-        shown, end = "", time.monotonic() + 10
-        while "waiting for another process that decodes the same pictures" not in shown:
-            assert reader.is_alive() and time.monotonic() < end, shown
-            shown += capsys.readouterr().err
-        images.write_bytes(content)
-    reader.join(10)
-    assert np.array_equal(result[0].test.images[0], noise(9))
+def test_two_processes_do_not_decode_at_once(tree: Path, kept: Path) -> None:
+    child = [sys.executable, "-c", KILLED.replace('"11.png"', '"none"'), str(tree)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(child, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 3
+    assert sum("decoding 13 pictures once" in one for one in said) == 1
 
 
 def test_progress_goes_to_stderr(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +165,7 @@ def test_without_a_cache_folder_of_its_own_it_is_in_the_home(
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", value)
     pictures(tree)
-    assert len(list((tmp_path / "home/.cache/intandem").glob("*.npy"))) == 2
+    assert len(list((tmp_path / "home/.cache/intandem").glob("pictures-*/images.npy"))) == 1
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(tree: Path, kept: Path) -> None:

@@ -1,15 +1,14 @@
 """The network as a picture: a chain of feature maps, each a box, with the layers and bits between them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import sqrt
-from typing import Any
+
+from codegen.report.schema import Layer, Report
 
 from .markup import Markup, classes, element, shape
 from .pace import slowest
 
 __all__ = ["chain"]
-
-Json = Mapping[str, Any]
 
 _WIDTH, _HEIGHT, _MIDDLE = 160, 106, 66
 _EDGE = 52  # for the arrow, and the bits above it
@@ -17,23 +16,23 @@ _LEAST, _MOST, _UNIT = 5, 74, 12  # pixels of a side: at least, at most, and at 
 _SLANT = 0.36
 
 
-def chain(told: Json) -> Markup:
+def chain(report: Report) -> Markup:
     """The input, the result of every layer, and the class if there is one, as items of a list."""
-    layers, argmax = told["layers"], told["argmax"]
-    sizes = [layers[0]["shape"][0], *(layer["shape"][1] for layer in layers)]
+    layers, argmax = report.layers, report.argmax
+    sizes = [layers[0].shape[0], *(layer.shape[1] for layer in layers)]
     units = [min(_UNIT, _MOST / sqrt(max(axis))) for axis in zip(*sizes, strict=True)]
 
-    def item(size: list[int], bits: tuple[int | None, int | None], name: str, *facts: str) -> Markup:
+    def item(size: Sequence[int], bits: tuple[int | None, int | None], name: str, *facts: str) -> Markup:
         sides = [max(_LEAST, unit * sqrt(count)) for unit, count in zip(units, size, strict=True)]
-        return _item(_drawing(sides, bits), name, facts, name in slowest(told))
+        return _item(_drawing(sides, bits), name, facts, name in slowest(report))
 
-    items = [item(sizes[0], (None, layers[0]["bits"]["input"]), "input", shape(sizes[0]))]
+    items = [item(sizes[0], (None, layers[0].bits.input), "input", shape(sizes[0]))]
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1 and argmax is None
-        bits = layer["bits"]["input"], None if last else layer["bits"]["output"]
-        items.append(item(sizes[index + 1], bits, layer["name"], *_facts(layer)))
+        bits = layer.bits.input, None if last else layer.bits.output
+        items.append(item(sizes[index + 1], bits, layer.name, *_facts(layer)))
     if argmax is not None:
-        bits = layers[-1]["bits"]["output"], None
+        bits = layers[-1].bits.output, None
         items.append(item([1, 1, 1], bits, argmax, f"class, one of {sizes[-1][2]:,}"))
     return element("ol", *items, class_="chain")
 
@@ -45,20 +44,20 @@ def _item(drawing: Markup, name: str, facts: Sequence[str], slow: bool) -> Marku
     return element("li", drawing, element("b", name), *lines, class_=classes(slow=slow))
 
 
-def _facts(layer: Json) -> Iterator[str]:
-    (rows, columns, _), result = layer["shape"]
-    kernel, stride, weights = layer["kernel"], layer["stride"], layer["bits"]["weights"]
+def _facts(layer: Layer) -> Iterator[str]:
+    (rows, columns, _), result = layer.shape
+    kernel, stride, weights = layer.kernel, layer.stride, layer.bits.weights
     yield shape(result)
-    if weights is not None and kernel == [rows, columns]:
+    if weights is not None and kernel == (rows, columns):
         yield "fully connected"
     else:
         kind = "max pool" if weights is None else "conv"
-        yield f"{kind} {shape(kernel)}" + (f", stride {_short(stride)}" if stride != [1, 1] else "")
+        yield f"{kind} {shape(kernel)}" + (f", stride {_short(stride)}" if stride != (1, 1) else "")
     if weights is not None:
         yield f"{weights}-bit weights"
 
 
-def _short(pair: list[int]) -> str:
+def _short(pair: tuple[int, int]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else shape(pair)
 
 

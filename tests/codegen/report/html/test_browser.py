@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from codegen.html import html
 from tests.networks import digits
 
-from ..reports import placed, report_of, simulated
+from ..reports import html, placed, report_of, simulated
 from .document import read
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

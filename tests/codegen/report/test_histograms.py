@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from codegen import histograms as module
-from codegen.histograms import histogram, histograms, traced
 from codegen.ir import IntegerNetwork, TensorType
+from codegen.report import histograms as module
+from codegen.report.histograms import histogram, histograms, traced
+from codegen.report.schema import Histogram
 from tests.networks import Chain, digits, random_chain
 
 from .reports import plan_of
@@ -21,24 +22,24 @@ def test_every_value_is_counted_once(seed: int) -> None:
     network = random_chain(seed)
     plan, images = plan_of(network, 20), random_images(network, 9)
     told = histograms(plan, network, traced(network, images, 9))
-    assert told["images"] == 9 and len(told["layers"]) == len(plan.layers)
+    assert told.images == 9 and len(told.layers) == len(plan.layers)
     values = {"input": images.astype(np.int64)} | network.trace(images)
-    counted = [(told["input"], "input")]
-    for row, layer in zip(told["layers"], plan.layers, strict=True):
-        assert row["name"] == layer.stage.name
-        weighted = row["name"] in values and row["accumulators"] is not None
+    counted = [(told.input, "input")]
+    for row, layer in zip(told.layers, plan.layers, strict=True):
+        assert row.name == layer.stage.name
+        weighted = row.name in values and row.accumulators is not None
         assert weighted == (layer.lanes > 0)
         if weighted:
-            counted.append((row["accumulators"], row["name"]))
-        if row["codes"] is not None:
-            counted.append((row["codes"], layer.stage.output))
-        assert (row["codes"] is None) == (weighted and layer.stage.requantise is None)
+            counted.append((row.accumulators, row.name))
+        if row.codes is not None:
+            counted.append((row.codes, layer.stage.output))
+        assert (row.codes is None) == (weighted and layer.stage.requantise is None)
     for found, node in counted:
         _is_histogram_of(found, values[node])
 
 
-def _is_histogram_of(found: dict, values: np.ndarray) -> None:
-    low, high, width, counts = (found[key] for key in ("low", "high", "bin_width", "counts"))
+def _is_histogram_of(found: Histogram, values: np.ndarray) -> None:
+    low, high, width, counts = found.low, found.high, found.bin_width, found.counts
     assert low <= values.min() and values.max() <= high
     for place, count in enumerate(counts):
         first = low + place * width
@@ -60,8 +61,8 @@ def _is_histogram_of(found: dict, values: np.ndarray) -> None:
 )
 def test_bins(low: int, high: int, values: list[int], expected: tuple[int, int, int, list[int]]) -> None:
     told = histogram(np.array(values, np.int64), TensorType((len(values),), low, high))
-    assert tuple(told[key] for key in ("low", "high", "bin_width", "counts")) == expected
-    assert all(type(count) is int for count in told["counts"])
+    assert (told.low, told.high, told.bin_width, [*told.counts]) == expected
+    assert all(type(count) is int for count in told.counts)
 
 
 def test_accumulators_of_a_layer_with_a_dot_in_its_name() -> None:
@@ -69,11 +70,11 @@ def test_accumulators_of_a_layer_with_a_dot_in_its_name() -> None:
     network = chain.linear("head.fc", 4).argmax().network()
     images = random_images(network, 3)
     told = histograms(plan_of(network, 10), network, traced(network, images, 3))
-    assert [row["name"] for row in told["layers"]] == ["body_0", "head_fc"]
+    assert [row.name for row in told.layers] == ["body_0", "head_fc"]
     trace = network.trace(images)
-    _is_histogram_of(told["layers"][0]["accumulators"], trace["body.0"])
-    _is_histogram_of(told["layers"][0]["codes"], trace["body.1"])
-    _is_histogram_of(told["layers"][1]["accumulators"], trace["head.fc"])
+    _is_histogram_of(told.layers[0].accumulators, trace["body.0"])
+    _is_histogram_of(told.layers[0].codes, trace["body.1"])
+    _is_histogram_of(told.layers[1].accumulators, trace["head.fc"])
 
 
 @pytest.mark.parametrize(("limit", "least", "count"), [(3, 2, 3), (1, 2, 2), (9, 2, 5), (1, 9, 5)])

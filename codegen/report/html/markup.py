@@ -1,5 +1,6 @@
 """Elements and numbers of a page as text; what is not markup already is escaped."""
 
+from collections.abc import Sequence
 from html import escape
 
 __all__ = ["Markup", "classes", "element", "exact", "percent", "shape", "whole"]
@@ -18,9 +19,9 @@ def element(tag: str, *children: str, **attributes: str | int | None) -> Markup:
     """An element. In the names of attributes ``_`` stands for ``-``, at their end for nothing; those that are
     ``None`` are left out."""
     names = {name.removesuffix("_").replace("_", "-"): value for name, value in attributes.items()}
-    told = "".join(f' {name}="{escape(str(value))}"' for name, value in names.items() if value is not None)
+    given = "".join(f' {name}="{escape(str(value))}"' for name, value in names.items() if value is not None)
     inner = "".join(child if isinstance(child, Markup) else escape(child) for child in children)
-    return Markup(f"<{tag}{told}>" if tag in _VOID else f"<{tag}{told}>{inner}</{tag}>")
+    return Markup(f"<{tag}{given}>" if tag in _VOID else f"<{tag}{given}>{inner}</{tag}>")
 
 
 def classes(**names: bool) -> str | None:
@@ -43,6 +44,6 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NOTHING if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
-def shape(sizes: list[int]) -> str:
+def shape(sizes: Sequence[int]) -> str:
     """Rows, columns, channels."""
     return "×".join(map(str, sizes))

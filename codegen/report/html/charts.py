@@ -1,14 +1,14 @@
 """Histograms of codes and accumulators, and bars of time and memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
-from typing import Any
+
+from codegen.report.schema import Histogram, Histograms
+from codegen.steps import Step
 
 from .markup import Markup, element, percent, whole
 
 __all__ = ["bar", "histograms", "steps"]
-
-Json = Mapping[str, Any]
 
 _MEGABYTE = 1_000_000
 _GAPS = 32  # up to so many bars stand apart
@@ -20,14 +20,14 @@ def bar(share: float, kind: str) -> Markup:
     return element("span", filled, class_=f"bar {kind}", aria_hidden="true")
 
 
-def histograms(counted: Json) -> Markup:
+def histograms(counted: Histograms) -> Markup:
     """A row of two pictures for the input and for every layer: its accumulators and its codes."""
-    rows = [_row("input", None, counted["input"])]
-    rows += [_row(layer["name"], layer["accumulators"], layer["codes"]) for layer in counted["layers"]]
+    rows = [_row("input", None, counted.input)]
+    rows += [_row(layer.name, layer.accumulators, layer.codes) for layer in counted.layers]
     return element("div", *rows, class_="values")
 
 
-def _row(name: str, accumulators: Json | None, codes: Json | None) -> Markup:
+def _row(name: str, accumulators: Histogram | None, codes: Histogram | None) -> Markup:
     figures = [
         _figure(name, "accumulators", accumulators) if accumulators else Markup(""),
         _figure(name, "codes", codes) if codes else Markup(""),
@@ -35,10 +35,14 @@ def _row(name: str, accumulators: Json | None, codes: Json | None) -> Markup:
     return element("section", element("h3", name), *figures)
 
 
-def _figure(name: str, kind: str, told: Json) -> Markup:
-    low, high, counts = told["low"], told["high"], told["counts"]
+def _figure(name: str, kind: str, counted: Histogram) -> Markup:
+    low, high, counts = counted.low, counted.high, counted.counts
     title = f"{kind} of {name}, {whole(low)} to {whole(high)}"
-    ends = [element("span", whole(low)), element("span", _remark(kind, told)), element("span", whole(high))]
+    ends = [
+        element("span", whole(low)),
+        element("span", _remark(kind, counted)),
+        element("span", whole(high)),
+    ]
     picture = element(
         "svg",
         element("title", title),
@@ -51,10 +55,10 @@ def _figure(name: str, kind: str, told: Json) -> Markup:
     return element("figure", picture, element("figcaption", *ends), class_=kind)
 
 
-def _remark(kind: str, told: Json) -> str:
+def _remark(kind: str, counted: Histogram) -> str:
     """What the bars count; of codes the shares of zero and of the highest, if each has a bar of its own."""
-    counts, width = told["counts"], told["bin_width"]
-    if kind == "codes" and width == 1 and told["low"] == 0:
+    counts, width = counted.counts, counted.bin_width
+    if kind == "codes" and width == 1 and counted.low == 0:
         total = sum(counts)
         return f"codes, {percent(counts[0] / total)} zero, {percent(counts[-1] / total)} highest"
     return f"{kind}, bars of {whole(width)}" if width > 1 else kind
@@ -71,22 +75,22 @@ def _bars(counts: Sequence[int]) -> str:
     )
 
 
-def steps(rows: Sequence[Json]) -> Markup:
+def steps(rows: Sequence[Step]) -> Markup:
     """The time and the memory of every step, as a table with bars."""
-    longest = max((row["seconds"] for row in rows), default=0) or 1
-    largest = max((row["peak_rss_bytes"] for row in rows), default=0) or 1
+    longest = max((row.seconds for row in rows), default=0) or 1
+    largest = max((row.peak_rss_bytes for row in rows), default=0) or 1
     body = [
         element(
             "tr",
-            element("th", row["name"], scope="row"),
-            element("td", f"{row['seconds']:,.1f}"),
-            element("td", bar(row["seconds"] / longest, "time"), class_="wide"),
-            element("td", f"{row['peak_rss_bytes'] / _MEGABYTE:,.0f}"),
-            element("td", bar(row["peak_rss_bytes"] / largest, "memory"), class_="wide"),
+            element("th", row.name, scope="row"),
+            element("td", f"{row.seconds:,.1f}"),
+            element("td", bar(row.seconds / longest, "time"), class_="wide"),
+            element("td", f"{row.peak_rss_bytes / _MEGABYTE:,.0f}"),
+            element("td", bar(row.peak_rss_bytes / largest, "memory"), class_="wide"),
         )
         for row in rows
     ]
-    total = sum(row["seconds"] for row in rows)
+    total = sum(row.seconds for row in rows)
     titles = ("step", "seconds", "", "peak MB", "")
     heads = [element("th", text, scope="col") if text else element("td") for text in titles]
     foot = [element("th", "all", scope="row"), element("td", f"{total:,.1f}"), element("td", colspan=3)]

@@ -1,19 +1,18 @@
 """Which values move between the engines: counts over the golden model's run of the first images."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.ir import Conv, IntegerNetwork, Linear, TensorType
+from codegen.plan import Plan
+from codegen.stages import MatrixVectorStage, Stage
 
-from .plan import Plan
-from .stages import MatrixVectorStage, Stage
+from .schema import Histogram, Histograms, LayerHistograms
 
 __all__ = ["Values", "histogram", "histograms", "traced"]
 
-Json = dict[str, Any]
 Values = Mapping[str, NDArray[np.int64]]
 
 _ELEMENTS = 1 << 24
@@ -29,28 +28,24 @@ def traced(network: IntegerNetwork, images: NDArray[np.uint8], least: int) -> Va
     return {"input": first} | network.trace(first)
 
 
-def histograms(plan: Plan, network: IntegerNetwork, values: Values) -> Json:
+def histograms(plan: Plan, network: IntegerNetwork, values: Values) -> Histograms:
     """How often each value occurs, for the input and each layer: of the accumulators of a layer with weights,
     and of the codes that it sends (docs/report.md has the form)."""
 
-    def count(node: str | None) -> Json | None:
+    def count(node: str | None) -> Histogram | None:
         return None if node is None else histogram(values[node], network.types[node])
 
-    return {
-        "images": len(values["input"]),
-        "input": count("input"),
-        "layers": [
-            {
-                "name": layer.stage.name,
-                "accumulators": count(_accumulators(layer.stage, network)),
-                "codes": count(_codes(layer.stage)),
-            }
-            for layer in plan.layers
-        ],
-    }
+    layers = (
+        LayerHistograms(
+            layer.stage.name, count(_accumulators(layer.stage, network)), count(_codes(layer.stage))
+        )
+        for layer in plan.layers
+    )
+    images = values["input"]
+    return Histograms(len(images), histogram(images, network.input), tuple(layers))
 
 
-def histogram(values: NDArray[np.int64], type: TensorType) -> Json:
+def histogram(values: NDArray[np.int64], type: TensorType) -> Histogram:
     """``counts`` of the values from ``low`` to ``high``, ``bin_width`` of them in a bin, the last bin cut at
     ``high``: each value of a type that has 256 at most; of a wider one what occurred, in 64 bins at most."""
     low, high, most = type.low, type.high, _CODES
@@ -59,7 +54,7 @@ def histogram(values: NDArray[np.int64], type: TensorType) -> Json:
     width = -(-(high - low + 1) // most)
     bins = -(-(high - low + 1) // width)
     counts = np.bincount((values.ravel() - low) // width, minlength=bins)
-    return {"low": low, "high": high, "bin_width": width, "counts": counts.tolist()}
+    return Histogram(low, high, width, tuple(counts.tolist()))
 
 
 def _accumulators(stage: Stage, network: IntegerNetwork) -> str | None:

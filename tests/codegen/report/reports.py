@@ -5,13 +5,16 @@ from typing import Any
 
 from rich.console import Console
 
+from codegen.files import decoded, encoded
 from codegen.fold import fold
-from codegen.histograms import traced
 from codegen.ir import IntegerNetwork
 from codegen.networks import Source
 from codegen.plan import Plan, requantise_forms, size
-from codegen.report import Steps, report
+from codegen.report import Report, report
+from codegen.report.histograms import traced
+from codegen.report.html import html as page_of
 from codegen.stages import fuse
+from codegen.steps import Steps
 
 Json = dict[str, Any]
 
@@ -29,13 +32,23 @@ def report_of(network: IntegerNetwork, lanes: int) -> Json:
     """The report of a build whose values are counted over four random images."""
     source = Source(network.name, Path("network.safetensors"), network, None)
     values = traced(network, source.images(4), 4)
-    return report(plan_of(network, lanes), source, quiet(), values)
+    told: Json = encoded(report(plan_of(network, lanes), source, quiet(), values))
+    return told
+
+
+def html(told: Json) -> str:
+    """The page of a report that was read from JSON."""
+    return page_of(decoded(Report, told, ""))
 
 
 def simulated(told: Json) -> Json:
     """The report after a run of 37 images; every number in it is another one."""
     told["images"], told["compared"], told["mismatches"] = 37, 37_123, 0
-    told["accuracy"] = {"teacher": 0.91, "student": 0.9025, "hardware": 0.972973}
+    told["accuracy"] = {
+        "teacher": {"correct": 34, "images": 37},
+        "student": {"correct": 35, "images": 37},
+        "hardware": {"correct": 36, "images": 37},
+    }
     for key in ("cycles_per_image", "first_image_latency"):
         told[key]["simulated"] = told[key]["predicted"] + 1_001
     for place, layer in enumerate(told["layers"]):
@@ -58,6 +71,7 @@ def placed(told: Json) -> Json:
         "placed": _amounts(11_000),
         "available": {"luts": 22_000, "ffs": 44_000, "memories": 55_000, "multipliers": 0},
         "clock_mhz": 123.44,
+        "seed": 1,
         "images_per_second": 642_687.4,
         "steps": [{"name": "place", "seconds": 88.8, "peak_rss_bytes": 444_000_000}],
     }
