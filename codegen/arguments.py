@@ -1,8 +1,6 @@
-"""What command lines share: their arguments, and what becomes of a user's mistake."""
+"""The arguments that command lines share."""
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from codegen.errors import UserError
@@ -19,26 +17,8 @@ __all__ = [
     "build_folder",
     "build_source",
     "count",
-    "guarded",
     "seed",
 ]
-
-
-def guarded(command: Callable[[], int]) -> int:
-    """Runs a command line: a user's mistake, or one of the disk, is one message and status 2, Ctrl-C status
-    130, none of them a traceback."""
-    try:
-        return command()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        what = f" '{error.filename}'" if error.filename else ""
-        print(f"error: cannot read or write{what}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
-        return 130
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:

@@ -88,7 +88,7 @@ def _write(folder: Path, plan: Plan, source: Source, steps: Steps) -> None:
         values = traced(source.network, source.images(None), _VECTORS)
         for name, content in _vectors(plan, values):
             (folder / "vectors" / name).write_bytes(content)
-    with steps.step("verilog", "Amaranth, then Yosys (its very first run takes minutes)"):
+    with steps.step("verilog", "Amaranth, then Yosys"):
         (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
         (folder / ROM_FILE).write_text(ROM_SOURCE)
     write_manifest(folder, plan)

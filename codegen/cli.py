@@ -6,7 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from .arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
+from codegen.program import COMMANDS, guarded, spelled, started_as
+
+from .arguments import add_build_arguments, build_budget, build_folder, build_source
 from .build import build
 from .faults.cli import add_faults
 from .fpga.cli import add_bitstream, add_reload
@@ -20,9 +22,9 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m codegen",
+        prog=started_as("codegen"),
         description="Turn an integer network into hardware.",
-        epilog="Example: python -m codegen build digits_w4a4 --lanes 160",
+        epilog=f"Example: {spelled('build', 'digits_w4a4 --lanes 160')}",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_build, add_bitstream, add_host, add_faults, add_reload):
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_build(commands: Any) -> None:
     building = commands.add_parser(
         "build",
-        help="write Verilog, weight images, test vectors, manifest and report",
+        help=COMMANDS["build"][1],
         description="Write the accelerator of a network as a folder of Verilog, weight images, "
         "test vectors, a manifest and a report. The same network and the same budget "
         "give the same bytes.",
@@ -52,7 +54,7 @@ def _build(arguments: argparse.Namespace) -> int:
     cycles = plan.cycles_per_image
     console.print(
         f"{folder}: {plan.macs:,} MACs on {plan.lanes} lanes, {tidy(cycles)} cycles an image, "
-        f"lane efficiency {plan.lane_efficiency(cycles):.3f} (predicted; python -m sim proves it)",
+        f"lane efficiency {plan.lane_efficiency(cycles):.3f} (predicted; {spelled('sim')} proves it)",
         highlight=False,
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codegen.errors import UserError
 from codegen.files import decoded, encoded, read_json
+from codegen.program import spelled
 
 from .accelerator import Taps, tapped
 from .beats import BeatFormat
@@ -142,4 +143,4 @@ def _layer(layer: LayerPlan) -> Layer:
 
 
 def _no_build(folder: Path) -> UserError:
-    return UserError(f"'{folder}' must hold a build, as python -m codegen build and bitstream make one")
+    return UserError(f"'{folder}' must hold a build, as {spelled('build')} and bitstream make one")

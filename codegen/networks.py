@@ -1,7 +1,6 @@
 """Which network a name or a path stands for, and the images to show it."""
 
 import hashlib
-import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from codegen.errors import UserError, did_you_mean
 from codegen.files import digest_of
 from codegen.ir import IntegerNetwork, TestSet, load, load_test_set
+from codegen.program import run_child, spelled
 
 from .untrained import definition, has_photographs, photographs, recipes, untrained
 
@@ -60,11 +60,11 @@ class Source:
         if self.path is not None:
             return None
         if self.name in _trainable():
-            how = f"python -m model train {self.name}"
+            how = spelled("train", self.name)
         else:
             how = (
                 f"copy a recipe of model/recipes to {self.name}.toml, change its bits, and "
-                f"python -m model train {self.name}.toml"
+                f"{spelled('train', self.name)}.toml"
             )
         return (
             f"{self.name} is untrained: its weights are random, its scales fit two photographs. Its shapes "
@@ -122,10 +122,10 @@ def find_network(name: str) -> Source:
 def _hint(name: str) -> str:
     trainable = _trainable()
     if name in trainable:
-        return f"; train it first: python -m model train {name}"
+        return f"; train it first: {spelled('train', name)}"
     trained = [path.parent.name for path in RUNS.glob("*/network.safetensors")]
     near = did_you_mean(name, sorted({*trained, *trainable, *recipes()}))
-    return near or "; python -m model list shows what can be trained"
+    return near or f"; {spelled('list')} shows what can be trained"
 
 
 def _can_be_trained_now(name: str) -> bool:
@@ -138,12 +138,11 @@ def _can_be_trained_now(name: str) -> bool:
 
 def _train(name: str) -> None:
     """Train the recipe in another process. Raises ``UserError`` if that fails."""
-    words = ["-m", "model", "train", name]
-    told = f"python {' '.join(words)}"
-    print(f"{name} is not trained yet, so first: {told}", file=sys.stderr, flush=True)
-    status = subprocess.run([sys.executable, *words], check=False).returncode
+    command = spelled("train", name)
+    print(f"{name} is not trained yet, so first: {command}", file=sys.stderr, flush=True)
+    status = run_child("train", name)
     if status != 0:
-        raise UserError(f"training '{name}' must end with status 0, not {status}; {told} says more")
+        raise UserError(f"training '{name}' must end with status 0, not {status}; {command} says more")
 
 
 def _trainable() -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from codegen.errors import UserError
 from codegen.ir import load, load_test_set
+from codegen.program import COMMANDS, guarded, spelled, started_as
 from model import folder as folders
 from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine
@@ -26,25 +26,14 @@ TOGETHER = 100  # images that are evaluated at once
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "interrupted; no file is left half written. The same command with --resume goes on from the last "
-            "whole epoch, without it starts again",
-            file=sys.stderr,
-        )
-        return 130
+    return guarded(lambda: int(options.run(options)), options.interrupted)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model",
+        prog=started_as("model"),
         description="Train a network that computes with integers only, ready to become hardware.",
-        epilog="Start with: python -m model train digits_w4a4   (about half a minute, no data to fetch)",
+        epilog=f"Start with: {spelled('train', 'digits_w4a4')}   (about half a minute, no data to fetch)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
@@ -52,17 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_results(commands)
     listing = commands.add_parser(
         "list",
-        help="show the recipes that can be trained",
+        help=COMMANDS["list"][1],
         description="Show the shipped recipes, and what those trained here reached.",
     )
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=_list, interrupted="nothing was written")
     return parser
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "train",
-        help="train a recipe and export the integer network",
+        help=COMMANDS["train"][1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""\
 Train a recipe in four steps and write the integer network.
@@ -80,7 +69,7 @@ machine. After every epoch there is a checkpoint: a run that was stopped in what
 
 Several processes, on one host or more, share each batch:
   torchrun --nproc-per-node 2 -m model train RECIPE""",
-        epilog="Next: python -m codegen build RECIPE",
+        epilog=f"Next: {spelled('build', 'RECIPE')}",
     )
     parser.add_argument("recipe", help="a name that `list` shows, or your own file ending in .toml")
     parser.add_argument(
@@ -113,17 +102,21 @@ Several processes, on one host or more, share each batch:
         help="of the CPU; bytes may differ with another number (default: all, 1 for images below 32x32)",
     )
     parser.add_argument("--force", action="store_true", help="train even if the same run is there already")
-    parser.set_defaults(run=_train)
+    parser.set_defaults(
+        run=_train,
+        interrupted="no file is left half written. With --resume the same command goes on from the last "
+        "whole epoch, without it starts again",
+    )
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="count what an integer network gets right",
+        help=COMMANDS["evaluate"][1],
         description="Run an integer network on labelled images with the integer interpreter (no torch), and "
         " show the accuracy, what training counted, and how busy each layer's codes are: a layer whose "
         "codes are nearly all 0, or nearly all the highest, has collapsed.",
-        epilog="Example: python -m model evaluate runs/digits_w4a4/network.safetensors",
+        epilog=f"Example: {spelled('evaluate', 'digits_w4a4')}",
     )
     parser.add_argument("network", type=Path, help="a network.safetensors file")
     parser.add_argument(
@@ -132,16 +125,16 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="FILE",
         help="the labelled images (default: test.safetensors beside the network)",
     )
-    parser.set_defaults(run=_evaluate)
+    parser.set_defaults(run=_evaluate, interrupted="nothing was written")
 
 
 def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "results",
-        help="run a study and print its tables",
+        help=COMMANDS["results"][1],
         description="Run everything that a study compares, each run once (an interrupted study goes on), and "
         "print its tables in Markdown. On two cores the digits take half an hour, CIFAR-10 most of a day.",
-        epilog="Example: python -m model results digits --write docs/results.md",
+        epilog=f"Example: {spelled('results', 'digits')}",
     )
     parser.add_argument("study", choices=["digits", "cifar"])
     parser.add_argument("--data", type=Path, metavar="DIR", help="as for train")
@@ -156,7 +149,10 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="put the tables into their place in this file too"
     )
-    parser.set_defaults(run=_results)
+    parser.set_defaults(
+        run=_results,
+        interrupted="the same command goes on from the last whole epoch",
+    )
 
 
 def _seed(text: str) -> int:

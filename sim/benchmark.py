@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from codegen.arguments import guarded
 from codegen.budget import Budget, default_lanes
 from codegen.build import build
 from codegen.cycles import steady_interval
@@ -24,6 +23,7 @@ from codegen.files import write_atomically
 from codegen.fold import fold
 from codegen.networks import Source, find_network
 from codegen.plan import Plan, requantise_forms, size
+from codegen.program import guarded
 from codegen.report import tidy
 from codegen.stages import MatrixVectorStage, fuse
 from codegen.steps import Steps

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,7 @@ from codegen.errors import UserError
 from codegen.files import held, put, scratch
 from codegen.fpga.system import System
 from codegen.plan import Plan
+from codegen.program import run_child
 from codegen.verilog import ROM_FILE, verilog_text
 
 from .harness import visible_signals
@@ -95,10 +94,8 @@ def _talk(model: Model, place: Path, log: Path, host: Sequence[str], noise: floa
     simulation.start()
     try:
         port = _port(place, log, simulation)
-        command = [sys.executable, "-m", "codegen", "host", *host, "--port", port]
-        status = subprocess.run(
-            [*command, "--timeout", str(_NOISY_SECONDS if noise else _ANSWER_SECONDS)], check=False
-        ).returncode
+        seconds = str(_NOISY_SECONDS if noise else _ANSWER_SECONDS)
+        status = run_child("host", *host, "--port", port, "--timeout", seconds)
     finally:
         (place / "stop").touch()
         simulation.join(_END_SECONDS)

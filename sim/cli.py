@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source, guarded
+from codegen.arguments import add_build_arguments, build_budget, build_folder, build_source
 from codegen.budget import default_lanes
 from codegen.build import built, write_contents
 from codegen.errors import UserError
@@ -25,6 +25,7 @@ from codegen.fpga.on_board import OnBoard
 from codegen.ir import IntegerNetwork, TestSet
 from codegen.networks import Source
 from codegen.plan import Plan
+from codegen.program import guarded, spelled
 from codegen.report import PAGE, Report, change_report
 from codegen.steps import Step, Steps
 
@@ -44,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status: 1 if the hardware is not equal to the golden
     model."""
     parser = argparse.ArgumentParser(
-        prog="python -m sim",
+        prog=spelled("sim"),
         description="Build the accelerator of a network if it is not built yet, run images through it "
         "in Verilator, back to back, and compare every value of every layer with the golden model, and the "
         "cycle of every beat with the prediction. All comparisons are ==.",
-        epilog="Example: python -m sim digits_w4a4 --images 20 --stall 0.3",
+        epilog=f"Example: {spelled('sim', 'digits_w4a4 --images 20 --stall 0.3')}",
     )
     add_build_arguments(parser)
     parser.add_argument("--images", type=int, metavar="N", help="held-out images to run (default all)")
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--flip",
         type=float,
         metavar="RATE",
-        help="flip each bit of the weight ROMs with this probability, as trial 0 of python -m codegen faults "
+        help=f"flip each bit of the weight ROMs with this probability, as trial 0 of {spelled('faults')} "
         "does, and compare with the golden model of the flipped network; needs --reloadable",
     )
     parser.add_argument(
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument(
         "--board",
         action="store_true",
-        help="simulate a whole board instead, and let python -m codegen host show it the images over its "
+        help=f"simulate a whole board instead, and let {spelled('host')} show it the images over its "
         "simulated serial port",
     )
     what.add_argument(

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from codegen.arguments import add_network_arguments, build_folder, build_source, count, seed
 from codegen.errors import UserError
 from codegen.ir import TestSet
+from codegen.program import COMMANDS, spelled
 
 from .report import Study, study_table, write_study
 from .study import correct_of, study, weighted
@@ -23,12 +24,12 @@ def add_faults(commands: Any) -> None:
     """The command that flips bits."""
     flipping = commands.add_parser(
         "faults",
-        help="flip bits of the weight memories at random and see what it costs",
+        help=COMMANDS["faults"][1],
         description="Flip bits of the stored weight codes at random, each with the same probability, run the "
         "held-out images through the golden model of every network that this makes, and say what it costs in "
         "accuracy. Writes faults.json and faults.svg. The hardware of such a network, bit for bit, trial 0: "
-        "python -m sim NETWORK --reloadable --flip RATE --seed SEED",
-        epilog="Example: python -m codegen faults digits_w4a4 --rates 1e-3,1e-2 --by-layer",
+        f"{spelled('sim', 'NETWORK --reloadable --flip RATE --seed SEED')}",
+        epilog=f"Example: {spelled('faults', 'digits_w4a4 --rates 1e-3,1e-2 --by-layer')}",
     )
     add_network_arguments(flipping)
     flipping.add_argument(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from codegen.errors import UserError
-from codegen.files._lock import opened_alone
+from codegen.files._lock import opened_alone, remove_unless_used
 
 __all__ = ["write_atomically"]
 
@@ -20,14 +20,13 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     temporary = target.with_name(f".{target.name}.part")
     try:
         with opened_alone(temporary, fcntl.LOCK_EX) as file:
-            try:
-                file.truncate(0)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(temporary, target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
+            file.truncate(0)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except BaseException as error:
+        remove_unless_used(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise UserError(f"'{target}' must be a file that can be written, but: {error.strerror}") from error

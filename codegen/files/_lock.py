@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["held", "opened_alone", "scratch"]
+__all__ = ["held", "opened_alone", "remove_unless_used", "scratch"]
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What a file system says that has none: then a process goes on as if it were alone."""
@@ -71,6 +71,13 @@ def opened_alone(path: Path, operation: int, waiting_for: Path | None = None) ->
             file.close()
             raise
         file.close()
+
+
+def remove_unless_used(path: Path) -> None:
+    """Removes a file that nobody has a lock on."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if _try(file, fcntl.LOCK_EX):
+            path.unlink(missing_ok=True)
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codegen.arguments import guarded
 from codegen.budget import Budget
 from codegen.build import built
 from codegen.networks import find_network
+from codegen.program import guarded
 from codegen.report import change_report, read_report
 from codegen.steps import Steps
 

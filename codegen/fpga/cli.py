@@ -22,6 +22,7 @@ from codegen.arguments import (
 from codegen.budget import default_lanes
 from codegen.build import built
 from codegen.errors import UserError
+from codegen.program import COMMANDS, spelled
 from codegen.report import PAGE, change_report
 from codegen.steps import Steps
 
@@ -39,13 +40,13 @@ def add_bitstream(commands: Any) -> None:
     """The command that puts a network on a board or a device."""
     placing = commands.add_parser(
         "bitstream",
-        help="put a network on a board, or on a device for its area and clock",
+        help=COMMANDS["bitstream"][1],
         description="Build the accelerator of a network for a board, then synthesise, place and route it "
         "with Yosys and nextpnr, and write the file that the board loads: the accelerator at the highest "
-        "clock that closes, with a link to a host over the board's serial port (python -m codegen host). "
+        f"clock that closes, with a link to a host over the board's serial port ({spelled('host')}). "
         "With --device the accelerator stands alone, without pins, for its area and clock. Programs on PATH "
         "are used where there are recent ones, else those that pip installed.",
-        epilog="Example: python -m codegen bitstream digits_w4a4 --board ulx3s",
+        epilog=f"Example: {spelled('bitstream', 'digits_w4a4 --board ulx3s')}",
     )
     add_build_arguments(placing)
     placing.add_argument(
@@ -78,11 +79,11 @@ def add_reload(commands: Any) -> None:
     """The command that fills a routed design anew."""
     loading = commands.add_parser(
         "reload",
-        help="put another network of the same shape into a routed design, in seconds",
+        help=COMMANDS["reload"][1],
         description="Put the weights and scales of another network with the same layers, sizes and widths, "
         "trained longer or on other images, into a design that was routed with bitstream --reloadable on an "
         "ECP5. Only the contents of its block RAMs are replaced; nothing is synthesised, placed or routed.",
-        epilog="Example: python -m codegen reload build/digits_w4a4-ulx3s runs/retrained",
+        epilog=f"Example: {spelled('reload', 'build/digits_w4a4-ulx3s runs/retrained')}",
     )
     loading.add_argument("build", type=Path, help="the folder of the routed design")
     add_network_arguments(loading)

@@ -10,7 +10,7 @@ from amaranth.hdl import Signal, Value
 from rich.console import Console
 from rich.table import Table
 
-from codegen.arguments import guarded
+from codegen.program import guarded
 from codegen.steps import Steps
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 from hw.matrix_vector import ArrayShape, MatrixVectorUnit

@@ -79,7 +79,7 @@ def _implement(target: Target, build: Path, mhz: float, steps: Steps, seeds: Seq
     parts = {part: resources(netlist, cells) for part, cells in netlist.parts(target.layer_of).items()}
     check_fits(target.plan.network, device, sum(parts.values(), Resources()))
     times = f" {len(seeds)} times" if len(seeds) > 1 else ""
-    with steps.step("place", f"nextpnr, place and route{times} (its very first run takes minutes)"):
+    with steps.step("place", f"nextpnr, place and route{times}"):
         placement, clock = target.place(netlist, build / place, mhz, seeds)
     file = None
     if loadable:

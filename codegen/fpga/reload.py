@@ -17,6 +17,7 @@ from codegen.files import held, scratch, write_atomically
 from codegen.manifest import read_manifest
 from codegen.networks import Source
 from codegen.plan import Plan
+from codegen.program import spelled
 from codegen.verilog import ROM_FILE, ROM_SOURCE
 
 from .boards import BOARDS
@@ -102,7 +103,7 @@ def reload(build: Path, source: Source, out: Path) -> Target:
     if not names:
         raise UserError(
             f"'{build}' must hold a routed design that can be loaded; make one with "
-            "python -m codegen bitstream NETWORK --reloadable --board ulx3s"
+            f"{spelled('bitstream', 'NETWORK --reloadable --board ulx3s')}"
         )
     with held(build, shared=True), scratch(build / "loaded") as loaded:
         plan = write_contents(source, build, loaded)
@@ -115,7 +116,7 @@ def _reload(build: Path, source: Source, target: Target, loaded: Path, out: Path
     if target.design != (build / CARRIER / target.name / DESIGN).read_text():
         raise UserError(
             f"'{source.name}' must have the layers, sizes and widths of the network that '{build}' was "
-            "routed for; route it for itself with python -m codegen bitstream"
+            f"routed for; route it for itself with {spelled('bitstream')}"
         )
     if not target.is_routed(build):
         raise UserError(f"the design routed in '{build}' must be whole, and is damaged; route it again")

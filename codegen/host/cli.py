@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from codegen.errors import UserError
 from codegen.ir import IntegerNetwork
 from codegen.networks import Source, find_network
+from codegen.program import COMMANDS, spelled
 
 from .board import BAUD, Board
 from .identity import Identity
@@ -30,11 +31,11 @@ def add_host(commands: Any) -> None:
     """The command that talks to a board."""
     talking = commands.add_parser(
         "host",
-        help="show images to a board over its serial port",
+        help=COMMANDS["host"][1],
         description="Show images to a board that carries a network, over its serial port, and say what it "
         "makes of them. Held-out images of the network are compared with the golden model, scores and "
         "classes, by equality.",
-        epilog="Example: python -m codegen host digits_w4a4 --port /dev/ttyUSB0",
+        epilog=f"Example: {spelled('host', 'digits_w4a4 --port /dev/ttyUSB0')}",
     )
     talking.add_argument(
         "what",

@@ -157,7 +157,7 @@ def test_a_real_ctrl_c_in_the_middle_of_training(recipe: str, tmp_path: Path) ->
         assert process.stderr.readline().startswith("float ")  # the teacher is in training now
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == (
-            "interrupted; no file is left half written. The same command with --resume goes on from the last "
+            "interrupted; no file is left half written. With --resume the same command goes on from the last "
             "whole epoch, without it starts again\n"
         )
         assert process.wait(30) == 130

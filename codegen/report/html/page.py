@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from codegen.program import spelled
 from codegen.report.schema import Cycles, Report
 
 from . import charts, tables
@@ -134,7 +135,7 @@ def _accuracy(report: Report) -> str:
 def _device(report: Report) -> Iterator[Markup]:
     fpga = report.fpga
     if fpga is None:
-        yield element("p", "Not placed yet: ", element("code", "python -m codegen bitstream"), " does it.")
+        yield element("p", "Not placed yet: ", element("code", spelled("bitstream")), " does it.")
         return
     clock = f"{fpga.clock_mhz:.1f} MHz on {fpga.device}, as nextpnr estimates it"
     rate, luts = fpga.images_per_second, fpga.placed.luts
