@@ -9,7 +9,6 @@ through few weights and the last alone decides, so both lose most from few bits:
 and the binary networks after it leave them in float. Here nothing is float; 8 bits are the integers nearest.
 """
 
-import hashlib
 import importlib.metadata
 import math
 import re
@@ -18,11 +17,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen import zoo
+from codegen.files import digest_of
 from codegen.ir import (
     Argmax,
     Conv,
@@ -36,6 +37,7 @@ from codegen.ir import (
     Requantise,
     TensorType,
 )
+from codegen.zoo import ARCHITECTURES, Architecture, Convolution, GlobalAverage, Hidden, Residual
 
 __all__ = ["definition", "has_photographs", "photographs", "recipes", "untrained"]
 
@@ -47,57 +49,22 @@ _SMALLEST, _LARGEST = 16, 384  # pixels of a crop's side: less shows nothing, mo
 
 
 @dataclass(frozen=True)
-class _Convolution:
-    """A square convolution and the max pooling (kernel, stride) behind it, if any."""
+class _Recipe:
+    """What an untrained network is made of. Images are of 8-bit RGB or of ``grey_bits``; without convolutions
+    their pixels come as one vector. Without ``edges`` the first and the last layer are like the others."""
 
-    channels: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-    pool: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class _Architecture:
-    """Convolutions in a chain, hidden fully connected layers, a classifier; images are square, of 8-bit RGB
-    or of ``grey_bits``; without convolutions their pixels come as one vector. Without ``edges`` the first and
-    the last layer are like the others."""
-
-    size: int
-    convolutions: tuple[_Convolution, ...]
-    hidden: tuple[int, ...]
-    classes: int
+    architecture: Architecture
     grey_bits: int = 0
     edges: bool = True
 
 
-_ARCHITECTURES = {
-    # Krizhevsky's second AlexNet, arXiv 1404.5997, in the geometry of torchvision's: one column, no groups.
-    "alexnet": _Architecture(
-        224,
-        (
-            _Convolution(64, 11, 4, 2, pool=(3, 2)),
-            _Convolution(192, 5, 1, 2, pool=(3, 2)),
-            _Convolution(384, 3, 1, 1),
-            _Convolution(256, 3, 1, 1),
-            _Convolution(256, 3, 1, 1, pool=(3, 2)),
-        ),
-        (4096, 4096),
-        1000,
-    ),
-    # The CIFAR-10 network of the binary-network literature (LQ-Nets, arXiv 1807.10029; after VGG, 1409.1556).
-    "vgg_small": _Architecture(
-        32,
-        tuple(
-            _Convolution(channels, 3, 1, 1, pool=(2, 2) if second else None)
-            for channels in (128, 256, 512)
-            for second in (False, True)
-        ),
-        (),
-        10,
-    ),
-    # What others publish figures of for the 8x8 digits, with the same bits everywhere.
-    "mlp": _Architecture(8, (), (32,), 10, grey_bits=4, edges=False),
+# What others publish figures of for the 8x8 digits, with the same bits everywhere.
+_MLP = Architecture("a perceptron, 64-32-10", 8, 1, (Hidden("fc1", 32),), "fc2")
+
+_RECIPES = {
+    "alexnet": _Recipe(ARCHITECTURES["alexnet"]),
+    "vgg_small": _Recipe(ARCHITECTURES["vgg_small"]),
+    "mlp": _Recipe(_MLP, grey_bits=4, edges=False),
 }
 
 
@@ -113,7 +80,7 @@ class _Place(NamedTuple):
 def recipes() -> list[str]:
     """The name of every network that `untrained` makes: ``<architecture>_w<1..8>a<1..8>``."""
     widths = range(1, 9)
-    return [f"{name}_w{w}a{a}" for name in sorted(_ARCHITECTURES) for w in widths for a in widths]
+    return [f"{name}_w{w}a{a}" for name in sorted(_RECIPES) for w in widths for a in widths]
 
 
 def untrained(name: str) -> IntegerNetwork | None:
@@ -122,67 +89,76 @@ def untrained(name: str) -> IntegerNetwork | None:
     ``alexnet_w4a4`` has 4-bit weights and codes, but for its images and the weights at both ends.
     """
     match = re.fullmatch(r"(\w+)_w([1-8])a([1-8])", name)
-    if match is None or match[1] not in _ARCHITECTURES:
+    if match is None or match[1] not in _RECIPES:
         return None
-    return _Maker(_ARCHITECTURES[match[1]], int(match[2]), int(match[3])).network(name)
+    return _Maker(_RECIPES[match[1]], int(match[2]), int(match[3])).network(name)
 
 
 def definition(name: str) -> str:
     """SHA-256, in hexadecimal, of all that the network of the recipe ``name`` is made from.
 
-    That is its name, this file, and the versions of what draws the weights and decodes the photographs.
+    That is its name, the code of this file and of the zoo, and the versions of what draws the weights and
+    decodes the photographs.
     """
     versions = [importlib.metadata.version(package) for package in ("numpy", "scikit-learn", "pillow")]
-    digest = hashlib.sha256(repr([name, versions]).encode())
-    digest.update(Path(__file__).read_bytes())
-    return digest.hexdigest()
+    code = sorted(Path(zoo.__file__).parent.glob("*.py"))
+    return digest_of([name, versions], [Path(__file__), *code])
 
 
-def _calibration(architecture: _Architecture) -> tuple[TensorType, NDArray[np.int64]]:
-    """The type of the images of an architecture, and some photographs of it."""
-    size, bits = architecture.size, architecture.grey_bits
+def _calibration(recipe: _Recipe) -> tuple[TensorType, NDArray[np.int64]]:
+    """The type of the images of a recipe, and some photographs of it."""
+    size, bits = recipe.architecture.size, recipe.grey_bits
     crops = photographs((max(size, _SMALLEST), max(size, _SMALLEST), 3), _CALIBRATION_IMAGES).astype(np.int64)
     if not bits:
         return TensorType((size, size, 3), 0, 255), crops
     grey = crops[:, :size, :size].sum(axis=3, keepdims=True) * (1 << bits) // (3 * 256)
-    shape = (size, size, 1) if architecture.convolutions else (1, 1, size * size)
+    maps = any(isinstance(part, Convolution) for part in recipe.architecture.parts)
+    shape = (size, size, 1) if maps else (1, 1, size * size)
     return TensorType(shape, 0, (1 << bits) - 1), grey.reshape(-1, *shape)
 
 
 class _Maker:
     """Adds one layer after another, each calibrated on what the layers before it make of the photographs."""
 
-    def __init__(self, architecture: _Architecture, weight_bits: int, code_bits: int):
-        self.architecture, self.weight_bits, self.code_bits = architecture, weight_bits, code_bits
-        self.edge_bits = _EDGE_BITS if architecture.edges else weight_bits
+    def __init__(self, recipe: _Recipe, weight_bits: int, code_bits: int):
+        self.architecture, self.weight_bits, self.code_bits = recipe.architecture, weight_bits, code_bits
+        self.edge_bits = _EDGE_BITS if recipe.edges else weight_bits
         self.random = np.random.default_rng(_SEED)
-        self.type, self.values = _calibration(architecture)
+        self.type, self.values = _calibration(recipe)
         self.nodes: list[Node] = []
 
     def network(self, name: str) -> IntegerNetwork:
-        source = self.type
-        for index, layer in enumerate(self.architecture.convolutions, start=1):
-            self._convolution(f"conv{index}", layer, self.edge_bits if index == 1 else self.weight_bits)
-        self._add("flatten", Flatten())
-        for index, outputs in enumerate(self.architecture.hidden, start=1):
-            self._linear(f"fc{index}", outputs, self.weight_bits)
-            self._calibrate(f"fc{index}", self.weight_bits)
-        last = len(self.architecture.hidden) + 1
-        self._linear(f"fc{last}" if last > 1 else "fc", self.architecture.classes, self.edge_bits)
+        source, bits = self.type, self.edge_bits
+        for part in self.architecture.parts:
+            match part:
+                case Convolution():
+                    self._convolution(part, bits)
+                case Hidden(hidden, outputs):
+                    self._linear(hidden, outputs, bits)
+                    self._calibrate(hidden, bits)
+                case Residual() | GlobalAverage():
+                    raise AssertionError(f"no recipe of an untrained network has {part}")
+                case _:
+                    assert_never(part)
+            bits = self.weight_bits
+        self._linear(self.architecture.classifier, self.architecture.classes, self.edge_bits)
         self._add("argmax", Argmax())
         return IntegerNetwork(name, source, tuple(self.nodes))
 
-    def _convolution(self, name: str, layer: _Convolution, bits: int) -> None:
+    def _convolution(self, layer: Convolution, bits: int) -> None:
+        name = layer.name
         weights = self._weights((layer.channels, layer.kernel, layer.kernel, self.type.shape[2]), bits)
         width = weights.accumulator_bits(self.type.low, self.type.high)
         stride, padding = (layer.stride, layer.stride), (layer.padding, layer.padding)
         self._add(name, Conv(weights, stride, padding, accumulator_bits=width))
         self._calibrate(name, bits)
         if layer.pool is not None:
-            kernel, step = layer.pool
+            kernel, step = layer.pool.kernel, layer.pool.stride
             self._add(f"{name}_pool", MaxPool((kernel, kernel), (step, step)))
 
     def _linear(self, name: str, outputs: int, bits: int) -> None:
+        if len(self.type.shape) == 3:
+            self._add("flatten", Flatten())
         weights = self._weights((outputs, self.type.shape[0]), bits)
         self._add(name, Linear(weights, weights.accumulator_bits(self.type.low, self.type.high)))
 

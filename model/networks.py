@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from codegen.errors import UserError
-from model.recipe import Architecture, Bits, LayerBits, Network
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Max pooling. It commutes with a monotone quantiser, so it stands behind it: hardware pools codes."""
-
-    kernel: int
-    stride: int
-    padding: int = 0
+from codegen import zoo
+from codegen.errors import UserError, did_you_mean, shown
+from codegen.zoo import ARCHITECTURES, Pool
+from model.recipe import Bits, LayerBits, Network
 
 
 @dataclass(frozen=True)
@@ -121,10 +114,12 @@ def topology(network: Network, bits: Bits) -> Topology:
     Raises UserError for a layer in `bits.layers` that the network does not have, and an image too small for
     its layers.
     """
-    draw, size, channels = _ARCHITECTURES[network.name]
-    builder = _Builder(network, bits, network.size or size, channels)
-    image = (builder.size, builder.size, channels)
-    draw(builder)
+    architecture = ARCHITECTURES[network.name.value]
+    builder = _Builder(network, bits, network.size or architecture.size, architecture.channels)
+    image = (builder.size, builder.size, architecture.channels)
+    for part in architecture.parts_for(builder.size):
+        builder.add(part)
+    builder.classifier(architecture.classifier)
     result = Topology(image, bits.input, tuple(builder.parts))
     _check_names(bits.layers, [layer.name for layer in result.layers])
     return result
@@ -132,16 +127,16 @@ def topology(network: Network, bits: Bits) -> Topology:
 
 def image_shape(network: Network) -> tuple[int, int, int]:
     """(H, W, C) of the network's images."""
-    _, size, channels = _ARCHITECTURES[network.name]
-    return network.size or size, network.size or size, channels
+    architecture = ARCHITECTURES[network.name.value]
+    size = network.size or architecture.size
+    return size, size, architecture.channels
 
 
 def _check_names(layers: dict[str, LayerBits], known: list[str]) -> None:
     for name in layers:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise UserError(f"bits.layers must name layers of {', '.join(known)}, not '{name}'{hint}")
+            hint = did_you_mean(name, known)
+            raise UserError(f"bits.layers must name layers of {', '.join(known)}, not {shown(name)}{hint}")
 
 
 class _Builder:
@@ -151,6 +146,20 @@ class _Builder:
         self.network, self.bits, self.size, self.channels = network, bits, size, channels
         self.code_bits = bits.input
         self.parts: list[Part] = []
+
+    def add(self, part: zoo.Part) -> None:
+        """Add what a part of the zoo stands for."""
+        match part:
+            case zoo.Convolution(name, channels, kernel, stride, padding, pool):
+                self.conv(name, channels, kernel, stride, padding, pool)
+            case zoo.Residual(name, channels, stride):
+                self.residual(name, channels, stride)
+            case zoo.GlobalAverage(name):
+                self.global_average(name)
+            case zoo.Hidden(name, outputs):
+                self.hidden(name, outputs)
+            case _:
+                assert_never(part)
 
     def wide(self, channels: int) -> int:
         return max(1, round(channels * self.network.width))
@@ -222,62 +231,3 @@ class _Builder:
                 f"take larger images"
             )
         return size
-
-
-def _digits(net: _Builder) -> None:
-    """A small CNN for 8x8 digits, 21,664 MACs."""
-    net.conv("conv1", 8, 3)  # 8x8 -> 6x6
-    net.conv("conv2", 16, 3, pool=Pool(2, 2))  # 6x6 -> 4x4 -> 2x2
-    net.classifier("fc")
-
-
-def _lenet(net: _Builder) -> None:
-    """LeNet-5 (LeCun et al., Proc. IEEE 86, 1998) with max pooling, 416,520 MACs."""
-    net.conv("conv1", 6, 5, padding=2, pool=Pool(2, 2))  # 28x28 -> 14x14
-    net.conv("conv2", 16, 5, pool=Pool(2, 2))  # 14x14 -> 5x5
-    net.hidden("fc1", 120)
-    net.hidden("fc2", 84)
-    net.classifier("fc3")
-
-
-def _vgg_small(net: _Builder) -> None:
-    """The CIFAR-10 network of the binary-network literature (LQ-Nets, arXiv 1807.10029)."""
-    for index, channels in enumerate((128, 128, 256, 256, 512, 512), start=1):
-        pool = Pool(2, 2) if index % 2 == 0 else None
-        net.conv(f"conv{index}", channels, 3, padding=1, pool=pool)
-    net.classifier("fc")
-
-
-def _alexnet(net: _Builder) -> None:
-    """Krizhevsky's second AlexNet (arXiv 1404.5997) in the geometry of torchvision's: no groups."""
-    net.conv("conv1", 64, 11, stride=4, padding=2, pool=Pool(3, 2))
-    net.conv("conv2", 192, 5, padding=2, pool=Pool(3, 2))
-    net.conv("conv3", 384, 3, padding=1)
-    net.conv("conv4", 256, 3, padding=1)
-    net.conv("conv5", 256, 3, padding=1, pool=Pool(3, 2))
-    net.hidden("fc1", 4096)
-    net.hidden("fc2", 4096)
-    net.classifier("fc3")
-
-
-def _resnet18(net: _Builder) -> None:
-    """ResNet-18 (arXiv 1512.03385); images below 64 pixels get the 3x3 first layer of its CIFAR networks."""
-    if net.size < 64:
-        net.conv("conv1", 64, 3, padding=1)
-    else:
-        net.conv("conv1", 64, 7, stride=2, padding=3, pool=Pool(3, 2, 1))
-    for stage, channels in enumerate((64, 128, 256, 512), start=1):
-        net.residual(f"block{stage}a", channels, stride=1 if stage == 1 else 2)
-        net.residual(f"block{stage}b", channels, stride=1)
-    net.global_average("average")
-    net.classifier("fc")
-
-
-_ARCHITECTURES: dict[Architecture, tuple[Callable[[_Builder], None], int, int]] = {
-    Architecture.DIGITS: (_digits, 8, 1),
-    Architecture.LENET: (_lenet, 28, 1),
-    Architecture.VGG_SMALL: (_vgg_small, 32, 3),
-    Architecture.ALEXNET: (_alexnet, 224, 3),
-    Architecture.RESNET18: (_resnet18, 224, 3),
-}
-"""How each is drawn, the side of the images it was made for, and their channels."""
