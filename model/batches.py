@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from codegen import pictures
 from codegen.errors import UserError
 from model import recipe as recipes
 from model.data import Images
@@ -20,18 +21,12 @@ _DRAWS = 7  # random numbers an image: crop down and right, mirror, turn, zoom, 
 
 
 def to_codes(pixels: NDArray[np.uint8], size: int, input_bits: int) -> NDArray[np.uint8]:
-    """Pixels (N, H, W, C) -> codes (N, size, size, C) of `input_bits` bits: the middle, and fewer levels.
+    """Pixels (N, H, W, C) -> codes (N, size, size, C) of `input_bits` bits, those of the middle.
 
-    A pixel v becomes the code `(v * (2^input_bits - 1) + 127) // 255`, at 8 bits v itself. Raises UserError
-    for images smaller than `size`.
+    Raises UserError for images smaller than `size`.
     """
     _check_size(pixels, size)
-    top, left = ((length - size) // 2 for length in pixels.shape[1:3])
-    cut = pixels[:, top : top + size, left : left + size]
-    if input_bits == 8:
-        return cut
-    codes: NDArray[np.uint8] = ((np.arange(256) * (2**input_bits - 1) + 127) // 255).astype(np.uint8)
-    return np.take(codes, cut)
+    return pictures.to_codes(pictures.middle(pixels, size, size), 2**input_bits - 1)
 
 
 def to_tensor(codes: NDArray[np.uint8]) -> Tensor:

@@ -75,7 +75,7 @@ def opened_alone(path: Path, operation: int, waiting_for: Path | None = None) ->
 
 def remove_unless_used(path: Path) -> None:
     """Removes a file that nobody has a lock on."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
         if _try(file, fcntl.LOCK_EX):
             path.unlink(missing_ok=True)
 

@@ -21,16 +21,16 @@ def read_bytes(path: Path, what: str, most: int) -> bytes:
     """The content of a regular file of at most ``most`` bytes. Raises ``UserError``, calling it ``what``."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe would wait for ever
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise UserError(f"{what} '{path}' must be a file, not a folder, a pipe or a device")
-            content = file.read(most + 1)
+            if status.st_size > most:
+                raise UserError(f"{what} '{path}' must have at most {most:,} bytes, and has more")
+            return file.read(status.st_size)
     except OSError as error:
         raise UserError(f"{what} '{path}' must be a file that can be read, but: {error.strerror}") from error
     except ValueError as error:  # a NUL in its name
         raise UserError(f"{what} must have the name of a file, not {str(path)!r}: {error}") from error
-    if len(content) > most:
-        raise UserError(f"{what} '{path}' must have at most {most:,} bytes, and has more")
-    return content
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from codegen.errors import UserError
-from codegen.ir import IntegerNetwork
-from codegen.networks import Source, find_network
+from codegen.ir import IntegerNetwork, class_text, load
+from codegen.networks import RUNS, Source, find_network
+from codegen.pictures import SUFFIXES, Fit, decoded, is_picture, to_codes, without_warnings
 from codegen.program import COMMANDS, spelled
 
 from .board import BAUD, Board
 from .identity import Identity
-from .pictures import is_picture, read_picture
 
-__all__ = ["add_host"]
+__all__ = ["add_host", "read_picture"]
 
 _POLL_SECONDS = 0.02
 
@@ -84,7 +84,10 @@ def _network(names: Sequence[str]) -> Source:
     """The one network that is named. Raises ``UserError`` for several names, or none that is known."""
     if len(names) > 1:
         wrong = next(name for name in names if not is_picture(Path(name)))
-        raise UserError(f"what is shown must be pictures or one network, but '{wrong}' is no picture file")
+        known = ", ".join(SUFFIXES)
+        raise UserError(
+            f"what is shown must be pictures ({known}) or one network, but '{wrong}' is no picture file"
+        )
     return find_network(names[0])
 
 
@@ -94,11 +97,33 @@ def _described(identity: Identity, port: str) -> str:
 
 
 def _show_pictures(console: Console, board: Board, identity: Identity, paths: Sequence[Path]) -> int:
-    pictures = [read_picture(path, identity) for path in paths]
+    pictures, classes = [read_picture(path, identity) for path in paths], _classes(identity)
     for path, answer in zip(paths, board.classify(pictures, identity), strict=True):
-        console.print(f"{path}: class {answer.label}", highlight=False, soft_wrap=True)
+        shown = class_text(classes, answer.label)
+        console.print(f"{path}: class {shown}", highlight=False, soft_wrap=True, markup=False)
         console.print(f"  scores {' '.join(map(str, answer.scores))}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _classes(identity: Identity) -> tuple[str, ...]:
+    """The names of the classes, if the network that the board says it carries was trained here."""
+    try:
+        network = load(RUNS / identity.network / "network.safetensors")
+    except UserError:
+        return ()
+    return network.classes if len(network.classes) == identity.count else ()
+
+
+def read_picture(path: Path, identity: Identity) -> NDArray[np.uint8]:
+    """A picture as training would have made an image of it, in the codes that the board reads."""
+    if identity.channels not in (1, 3):
+        raise UserError(
+            f"a board must read one channel or three to be shown a picture, not {identity.channels}; "
+            "name its network instead, for its own images"
+        )
+    fit = Fit(identity.rows, identity.columns, identity.channels, identity.side)
+    with without_warnings():
+        return to_codes(decoded(path, fit), identity.high)
 
 
 @dataclass
@@ -112,8 +137,8 @@ def _show_held_out(
     console: Console, board: Board, identity: Identity, source: Source, count: int | None
 ) -> int:
     _check_shape(identity, source)
-    images = source.images(count)
-    labels = None if source.test_set is None else source.test_set.labels[: len(images)]
+    sample = source.sample(count)
+    images, labels = sample.images, sample.labels
     expected = _golden(source.network, images)
     tally, start = _Tally(), time.monotonic()
     with _progress(console) as progress:
@@ -145,7 +170,7 @@ def _check_shape(identity: Identity, source: Source) -> None:
         )
 
 
-def _golden(network: IntegerNetwork, images: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.int64], int]]:
+def _golden(network: IntegerNetwork, images: NDArray[np.integer]) -> Iterator[tuple[NDArray[np.int64], int]]:
     """Scores and class of each image, by the golden model."""
     argmax = network.nodes[-1]
     for start in range(0, len(images), 64):

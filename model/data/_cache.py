@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from codegen.errors import UserError
 from codegen.files import digest_of, made, user_cache
-from model.data._pictures import decoded
+from codegen.pictures import Fit, decoded, without_warnings
 
 _CODE = 1  # to be raised when `decoded` gives other pixels: those kept are then none of its
 _CHUNK = 32  # pictures a task: few enough that Ctrl-C is heard soon
@@ -53,17 +51,15 @@ def decoded_once(
 
 def _decode(root: Path, names: list[str], images: NDArray[np.uint8]) -> None:
     """Fill `images` (N, side, side, channels) with the pictures, on all cores: Pillow releases the lock."""
-    side, channels = images.shape[2:]
+    fit = Fit(*images.shape[1:])
 
     def fill(start: int) -> None:
         for row in range(start, min(start + _CHUNK, len(names))):
-            images[row] = decoded(root / names[row], side, channels)
+            images[row] = decoded(root / names[row], fit)
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with without_warnings():
             chunks = range(0, len(names), _CHUNK)
             text = f"decoding {len(names):,} pictures once"
             for _ in track(pool.map(fill, chunks), text, len(chunks), console=Console(stderr=True)):

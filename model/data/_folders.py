@@ -14,15 +14,15 @@ import PIL
 from numpy.typing import NDArray
 
 from codegen.errors import UserError
+from codegen.pictures import SUFFIXES
 from model.data._cache import decoded_once
 from model.data._parts import Dataset, Images, described, set_aside
 
 LAYOUT = (
     "a folder with the pictures for training in train/<class>/ and those held out in test/<class>/ or "
-    "val/<class>/, as .png, .jpg or .jpeg; ImageNet, for one, is at image-net.org after registration, and "
+    f"val/<class>/, as {', '.join(SUFFIXES)}; ImageNet, for one, is at image-net.org after registration, and "
     "nothing is downloaded by itself"
 )
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _part(root: Path, part: str, classes: list[str]) -> Part:
                 f"'{error.filename}' must be readable, but: {error.strerror}; mend or remove it"
             ) from error
         if not found:
-            raise UserError(f"'{folder}' must have pictures ({', '.join(_SUFFIXES)}), but has none; add some")
+            raise UserError(f"'{folder}' must have pictures ({', '.join(SUFFIXES)}), but has none; add some")
         names += [f"{part}/{one}/{name}" for name, _ in found]
         stamps += [stamp for _, stamp in found]
         counts.append(len(found))
@@ -123,7 +123,7 @@ def _pictures(folder: Path) -> list[tuple[str, str]]:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith("."):
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
                 status = entry.stat()
                 if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
                     raise UserError(f"'{entry.path}' must be a file; remove it or give it another ending")

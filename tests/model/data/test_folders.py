@@ -187,7 +187,7 @@ def saved(picture: Image.Image, kind: str, folder: Path) -> bytes:
         (lambda folder: saved(Image.fromarray(noise(1, 90, 90)), "PNG", folder)[:-9000], ""),
         (lambda folder: saved(Image.new("I;16", (9, 9)), "PNG", folder), "it has more than 8 bits a channel"),
         (lambda folder: png(9, 9).replace(b"\x11IDAT", b"\x03IDAT"), "broken PNG file"),
-        (lambda folder: png(12_000, 9_000), "108000000 pixels"),
+        (lambda folder: png(12_000, 9_000), "108,000,000 pixels"),
         (lambda folder: png(60_000, 60_000), "3600000000 pixels"),
     ],
 )
@@ -200,5 +200,5 @@ def test_what_is_no_picture_is_named_and_nothing_kept(
         pictures(tree)
     assert str(error.value).startswith(f"'{bad}' must be a whole PNG or JPEG picture, but: ")
     assert reason in str(error.value)
-    assert str(error.value).endswith("; remove it")
+    assert str(error.value).endswith("; remove it or save it anew")
     assert not kept.exists()
