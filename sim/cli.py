@@ -16,13 +16,13 @@ from codegen.arguments import add_build_arguments, build_budget, build_folder, b
 from codegen.budget import default_lanes
 from codegen.build import built, write_contents
 from codegen.errors import UserError
-from codegen.faults.study import correct_of, flip
+from codegen.faults.study import flip
 from codegen.files import scratch
 from codegen.fpga.boards import Board, find_board
 from codegen.fpga.devices import DEVICES, find_device
 from codegen.fpga.implement import DEFAULT_MHZ, implement
 from codegen.fpga.on_board import OnBoard
-from codegen.ir import IntegerNetwork, TestSet
+from codegen.ir import class_text
 from codegen.networks import Source
 from codegen.plan import Plan
 from codegen.program import guarded, spelled
@@ -39,6 +39,9 @@ from .verilator_bench import ProtocolError
 from .watchdog import Stuck
 
 __all__ = ["main"]
+
+_LATEST = 2
+"""So many images are on their way to a board: on a noisy line any of them may be the last to arrive."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,22 +129,21 @@ def _run(options: argparse.Namespace) -> int:
         return _run_netlist(options)
     console = Console()
     source = build_source(options)
-    images = source.images(options.images)
+    sample = source.sample(options.images)
     folder = build_folder(options, source.name)
     steps, stall = Steps(console), Stall(options.stall, options.seed)
     budget = build_budget(options, source.network.macs)
     with built(source, folder, budget, steps, force=options.force) as plan:
-        change_report(folder, forget_simulation)
+        change_report(folder, lambda report: forget_simulation(report, source.network))
         with steps.step("compile", "Verilator, then g++"):
             bench(folder, waves=options.waves).compile()
         stalls = f", stalls {stall.probability}" if stall.probability else ""
-        with steps.step("simulate", f"{len(images)} images back to back{stalls}"):
-            outcome = _simulate(folder, plan, source, images, stall, options.waves)
-        labels = None if source.test_set is None else source.test_set.labels
+        with steps.step("simulate", f"{len(sample)} images back to back{stalls}"):
+            outcome = _simulate(folder, plan, source, sample.images, stall, options.waves)
 
         def seen(report: Report) -> Report:
             done = _merged([*_training(source.path), *report.steps], steps.rows)
-            return replace(with_simulation(report, plan, outcome, labels, stall), steps=done)
+            return replace(with_simulation(report, plan, outcome, source, sample, stall), steps=done)
 
         report = change_report(folder, seen)
     _show(console, report, outcome, folder, source.note)
@@ -153,7 +155,11 @@ def _run_netlist(options: argparse.Namespace) -> int:
     if options.stall or options.waves:
         raise UserError("--netlist compares outputs and their cycles only; leave out --stall and --waves")
     device, console, source = find_device(options.netlist), Console(), build_source(options)
-    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
+    images, folder, steps = (
+        source.sample(options.images).images,
+        build_folder(options, source.name),
+        Steps(console),
+    )
     budget = build_budget(options, source.network.macs)
     what = f"Yosys for {device.name}, Verilator, {len(images)} images"
     with (
@@ -181,7 +187,7 @@ def _run_board(options: argparse.Namespace) -> int:
     console, source = Console(), build_source(options)
     room = None if board is None else board.room(prod(source.network.input.shape))
     name = source.name if board is None else f"{source.name}-{board.name}"
-    images, folder, steps = source.images(options.images), build_folder(options, name), Steps(console)
+    images, folder, steps = source.sample(options.images).images, build_folder(options, name), Steps(console)
     macs = source.network.macs
     budget = build_budget(options, macs, room, default_lanes(macs))
     shown = [str(options.network or options.name), "--images", str(len(images))]
@@ -192,14 +198,15 @@ def _run_board(options: argparse.Namespace) -> int:
         else:
             model = _unpacked(board, plan, folder, steps)
         outcome = talk(model, plan, folder, shown, options.noise)
-    last = int(source.network.run(images[-1:]).ravel()[0])
+    shown_last = source.network.run(images[-_LATEST if options.noise else -1 :]).ravel().tolist()
+    right = outcome.latest in shown_last
     console.print(
-        f"the LEDs show class {outcome.latest}"
-        + (", as the last image" if outcome.latest == last else f", NOT {last} as the last image"),
+        f"the LEDs show class {class_text(source.network.classes, outcome.latest)}"
+        + (", as the last image" if right else f", NOT {shown_last[-1]} as the last image"),
         highlight=False,
         soft_wrap=True,
     )
-    return outcome.status or int(outcome.latest != last)
+    return outcome.status or int(not right)
 
 
 def _unpacked(board: Board, plan: Plan, folder: Path, steps: Steps) -> Model:
@@ -222,7 +229,8 @@ def _run_flipped(options: argparse.Namespace) -> int:
         )
     console, source = Console(), build_source(options)
     flipped = flip(source.network, options.flip, options.seed)
-    images, folder, steps = source.images(options.images), build_folder(options, source.name), Steps(console)
+    sample, folder, steps = source.sample(options.images), build_folder(options, source.name), Steps(console)
+    images = sample.images
     budget, noisy = build_budget(options, source.network.macs), replace(source, network=flipped.network)
     stall = Stall(options.stall, options.seed)
     with (
@@ -237,7 +245,9 @@ def _run_flipped(options: argparse.Namespace) -> int:
             outcome = _simulate(folder, plan, noisy, images, stall, options.waves, roms)
     show_differences(console, outcome)
     for name, network in (("as trained", source.network), ("flipped", flipped.network)):
-        _show_accuracy(console, name, network, source, images)
+        if (correct := sample.correct(network.run(images))) is not None:
+            share = f"{100 * correct / len(images):.2f} %"
+            console.print(f"{name:<11}{correct} of {len(images)} right, {share}", highlight=False)
     total, wrong = outcome.compared, bool(outcome.verdict.values or outcome.verdict.cycles)
     console.print(
         f"{len(images)} images, with {total:,} values in all layers: "
@@ -248,20 +258,11 @@ def _run_flipped(options: argparse.Namespace) -> int:
     return int(wrong)
 
 
-def _show_accuracy(
-    console: Console, name: str, network: IntegerNetwork, source: Source, images: NDArray[np.uint8]
-) -> None:
-    if source.test_set is not None:
-        correct = correct_of(network, TestSet(images, source.test_set.labels[: len(images)]))
-        share = f"{100 * correct / len(images):.2f} %"
-        console.print(f"{name:<11}{correct} of {len(images)} right, {share}", highlight=False)
-
-
 def _simulate(
     folder: Path,
     plan: Plan,
     source: Source,
-    images: NDArray[np.uint8],
+    images: NDArray[np.integer],
     stall: Stall,
     waves: bool,
     contents: Path | None = None,

@@ -1,5 +1,6 @@
 """A board at the end of a serial line: asked what it is, and shown images."""
 
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _WINDOW = 2
 _TRIES = 8
 _POLL_BYTES = 4096
 _NUMBERS = 256
+_SILENCE_SECONDS, _LISTEN_SECONDS = 0.1, 5.0
+"""How long the line must be silent before the first request, and how long to wait for that at most."""
 
 
 class Line(Protocol):
@@ -52,20 +55,24 @@ class _Asked:
 
 class Board:
     """Talks to a board over ``line``. A request that is not answered in ``timeout`` seconds, or that either
-    side heard wrong, is sent again, eight times at most; ``repeated`` counts those.
+    side heard wrong, is sent again, eight times at most; ``repeated`` counts those. Answers to a program that
+    was here before, and was killed, are passed over: what is on its way is heard out first, and requests are
+    numbered from ``first`` on, which is random unless given, so that a late one bears another number.
 
     Raises ``UserError`` from every method for a board that does not answer or cannot.
     """
 
-    def __init__(self, line: Line, timeout: float):
+    def __init__(self, line: Line, timeout: float, first: int | None = None):
         self.line, self.timeout, self.repeated = line, timeout, 0
         self._reader = FrameReader()
         self._asked: dict[int, _Asked] = {}
+        self._next = random.randrange(_NUMBERS) if first is None else first
 
     def identify(self) -> Identity:
         """What the board is. Whatever was on the line before is forgotten."""
         self._asked.clear()
-        self._ask(0, Frame(Request.IDENTIFY, 0))
+        self._drain()
+        self._ask(Request.IDENTIFY)
         while self._asked:
             for reply in self._replies():
                 if reply.kind == Reply.IDENTITY and self._is_new(reply):
@@ -75,25 +82,35 @@ class Board:
     def classify(self, images: Sequence[NDArray[np.uint8]], identity: Identity) -> Iterator[Answer]:
         """The answers for images (rows, columns, channels) of codes, in their order, as they come."""
         answers: dict[int, Answer] = {}
-        sent = 0
+        sent, first = 0, self._next
         for index in range(len(images)):
             while index not in answers:
                 while sent < len(images) and len(self._asked) < _WINDOW:
-                    number = sent % _NUMBERS
-                    self._ask(number, Frame(Request.CLASSIFY, number, images[sent].tobytes()))
+                    self._ask(Request.CLASSIFY, images[sent].tobytes())
                     sent += 1
                 for reply in self._replies():
                     if reply.kind == Reply.SCORES and self._is_new(reply):
-                        place = index + (reply.number - index) % _NUMBERS
+                        place = index + (reply.number - first - index) % _NUMBERS
                         answers[place] = _answer(reply.payload, identity)
             yield answers.pop(index)
+
+    def _drain(self) -> None:
+        """Reads until the line is silent; to a line that never is the board is asked nevertheless."""
+        now = time.monotonic()
+        silent, end = now + _SILENCE_SECONDS, now + _LISTEN_SECONDS
+        while now < min(silent, end):
+            heard = self.line.read(_POLL_BYTES)
+            now = time.monotonic()
+            silent = now + _SILENCE_SECONDS if heard else silent
+        self._reader = FrameReader()
 
     def _is_new(self, reply: Frame) -> bool:
         """Whether this is the first answer to something asked."""
         return self._asked.pop(reply.number, None) is not None
 
-    def _ask(self, number: int, frame: Frame) -> None:
-        self._asked[number] = _Asked(encode(frame), 0, 0.0)
+    def _ask(self, kind: Request, payload: bytes = b"") -> None:
+        number, self._next = self._next, (self._next + 1) % _NUMBERS
+        self._asked[number] = _Asked(encode(Frame(kind, number, payload)), 0, 0.0)
         self._send(number)
 
     def _send(self, number: int) -> None:

@@ -7,15 +7,16 @@ from codegen.errors import UserError
 
 __all__ = ["Identity"]
 
-_VERSION = 1
-_FORMAT = struct.Struct(">BHHHBHBB")
+_VERSION = 2
+_FORMAT = struct.Struct(">BHHHBHBBH")
 _NAME_BYTES = 64
 
 
 @dataclass(frozen=True)
 class Identity:
     """``network``: its name. Images are (rows, columns, channels) of codes 0..``high``, a byte each; scores
-    are ``count`` numbers of ``score_bytes`` each, ``signed`` or not."""
+    are ``count`` numbers of ``score_bytes`` each, ``signed`` or not. ``side``: pictures are scaled to so many
+    pixels a side before their middle is cut out; ``None`` for the size of the images."""
 
     network: str
     rows: int
@@ -25,20 +26,22 @@ class Identity:
     count: int
     score_bytes: int
     signed: bool
+    side: int | None = None
 
     @property
     def image_bytes(self) -> int:
         return self.rows * self.columns * self.channels
 
     def to_bytes(self) -> bytes:
-        """As the board sends it: version, shape, highest code, scores, name.
+        """As the board sends it: version, shape, highest code, scores, side, name.
 
         Raises ``UserError`` for what the fields cannot say.
         """
         name = self.network.encode()[:_NAME_BYTES].decode(errors="ignore").encode()
-        fields = (self.rows, self.columns, self.channels, self.high)
+        image = (self.rows, self.columns, self.channels, self.high)
+        scores = (self.count, self.score_bytes, int(self.signed))
         try:
-            return _FORMAT.pack(_VERSION, *fields, self.count, self.score_bytes, int(self.signed)) + name
+            return _FORMAT.pack(_VERSION, *image, *scores, self.side or 0) + name
         except struct.error as error:
             shape = f"{self.rows} x {self.columns} x {self.channels}"
             raise UserError(
@@ -54,6 +57,6 @@ class Identity:
                 f"the board must say what it is in version {_VERSION} of the protocol, and said "
                 f"{content[:16].hex() or 'nothing'}; it may carry another design"
             )
-        _, rows, columns, channels, high, count, score_bytes, signed = _FORMAT.unpack_from(content)
+        _, rows, columns, channels, high, count, score_bytes, signed, side = _FORMAT.unpack_from(content)
         name = content[_FORMAT.size :].decode(errors="replace")
-        return cls(name, rows, columns, channels, high, count, score_bytes, bool(signed))
+        return cls(name, rows, columns, channels, high, count, score_bytes, bool(signed), side or None)

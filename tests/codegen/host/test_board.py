@@ -85,6 +85,67 @@ def test_what_was_on_the_line_before_is_passed_over() -> None:
     check(list(board.classify(images(3), IDENTITY)), images(3))
 
 
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    """Late, and after others: the second would else be taken for that to an image 256 later."""
+    line, shown = FakeBoard(), images(600)
+    write, late = line.write, []
+
+    def twice(data: bytes) -> int:
+        before = len(line.out)
+        write(data)
+        late.append(line.out[before:])
+        line.out += late.pop(0) if len(late) > 3 else b""
+        return len(data)
+
+    line.write = twice  # type: ignore[method-assign]
+    board = Board(line, 1)
+    board.identify()
+    check(list(board.classify(shown, IDENTITY)), shown)
+
+
+def test_the_answers_to_a_host_that_was_killed_are_not_taken() -> None:
+    """They are on the line under the very numbers that come next, and what the board is overtakes them."""
+    line, shown = FakeBoard(), images(5)
+    line.out = b"".join(encode(Frame(Reply.SCORES, number, bytes(6))) for number in (0, 1, 2))
+    write, read = line.write, line.read
+
+    def overtaking(data: bytes) -> int:
+        before, line.out = line.out, b""
+        write(data)
+        line.out += before
+        line.write = write  # type: ignore[method-assign]
+        return len(data)
+
+    line.write = overtaking  # type: ignore[method-assign]
+    line.read = lambda size: read(7)  # type: ignore[method-assign]
+    board = Board(line, 1, first=255)
+    assert board.identify() == IDENTITY
+    check(list(board.classify(shown, IDENTITY)), shown)
+
+
+def test_a_host_starts_at_any_number_so_that_a_late_answer_has_another() -> None:
+    firsts = set()
+    for _ in range(12):
+        line = FakeBoard()
+        line.answer = lambda frame: (
+            firsts.add(frame.number)
+            or Frame(  # type: ignore[method-assign,misc]
+                Reply.IDENTITY, frame.number, IDENTITY.to_bytes()
+            )
+        )
+        Board(line, 1).identify()
+    assert len(firsts) > 4
+
+
+def test_a_line_that_is_never_silent_is_asked_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codegen.host.board._LISTEN_SECONDS", 0.05)
+    line, noise = FakeBoard(), random.Random(1)
+    read = line.read
+    line.read = lambda size: read(size) or noise.randbytes(5)  # type: ignore[method-assign]
+    board = Board(line, 1)
+    assert board.identify() == IDENTITY
+
+
 def failing(answer: Callable[[Frame | None], Frame]) -> str:
     line = FakeBoard()
     line.answer = answer  # type: ignore[method-assign]
@@ -126,17 +187,17 @@ def test_a_busy_board_is_asked_again() -> None:
         return whole(frame)
 
     line.answer = answer  # type: ignore[method-assign]
-    board = Board(line, 0.01)
+    board = Board(line, 0.01, first=0)
     check(list(board.classify(images(4), IDENTITY)), images(4))
     assert (len(refused), board.repeated) == (1, 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x01", b"\x02" + bytes(20), bytes(12)])
+@pytest.mark.parametrize("content", [b"", b"\x02", b"\x01" + bytes(20), bytes(12)])
 def test_words_for_an_identity_that_is_none(content: bytes) -> None:
     with pytest.raises(UserError) as caught:
         Identity.from_bytes(content)
     assert str(caught.value) == (
-        "the board must say what it is in version 1 of the protocol, and said "
+        "the board must say what it is in version 2 of the protocol, and said "
         f"{content[:16].hex() or 'nothing'}; it may carry another design"
     )
 
