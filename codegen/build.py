@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 import codegen
@@ -85,13 +83,13 @@ def _write(folder: Path, plan: Plan, source: Source, steps: Steps) -> None:
         if source.test_set is not None:
             save_test_set(_trimmed(source.test_set), folder / "test.safetensors")
         (folder / "vectors").mkdir()
-        values = traced(source.network, source.images(None), _VECTORS)
+        values = traced(source.network, source.sample(None).images, _VECTORS)
         for name, content in _vectors(plan, values):
             (folder / "vectors" / name).write_bytes(content)
     with steps.step("verilog", "Amaranth, then Yosys"):
         (folder / f"{TOP}.v").write_text(verilog_text(Accelerator(plan, taps=Taps.ALL), TOP))
         (folder / ROM_FILE).write_text(ROM_SOURCE)
-    write_manifest(folder, plan)
+    write_manifest(folder, plan, source.network.classes)
     write_report(folder, report(plan, source, steps, values))
 
 
@@ -113,10 +111,9 @@ def _vectors(plan: Plan, values: Values) -> Iterator[tuple[str, bytes]]:
 
 
 def _trimmed(test_set: TestSet) -> TestSet:
-    """As many of the images as are still no burden in a folder of hardware."""
-    images: NDArray[np.uint8] = test_set.images
-    count = max(1, min(len(images), _TEST_BYTES // max(1, images[0].nbytes)))
-    return TestSet(images[:count], test_set.labels[:count])
+    """As many of the images as are still no burden in a folder of hardware, of each class its share."""
+    each = max(1, test_set.images[:1].nbytes)
+    return test_set.sample(max(1, _TEST_BYTES // each)) if test_set.images.nbytes > _TEST_BYTES else test_set
 
 
 def _key(source: Source, budget: Budget) -> str:

@@ -73,7 +73,8 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``top``: the module to instantiate; ``network``: the name of what it computes."""
+    """``top``: the module to instantiate; ``network``: the name of what it computes; ``classes``: what the
+    indices that it gives stand for, if that is known."""
 
     format: str
     version: int
@@ -83,9 +84,10 @@ class Manifest:
     predicted: Predicted
     layers: tuple[Layer, ...]
     streams: tuple[Stream, ...]
+    classes: tuple[str, ...]
 
 
-def write_manifest(folder: Path, plan: Plan) -> None:
+def write_manifest(folder: Path, plan: Plan, classes: tuple[str, ...]) -> None:
     """Writes the manifest of a plan into a folder."""
     latency = plan.predict(1).first_image_latency
     manifest = Manifest(
@@ -97,6 +99,7 @@ def write_manifest(folder: Path, plan: Plan) -> None:
         Predicted(latency, plan.cycles_per_image),
         tuple(_layer(layer) for layer in plan.layers),
         tuple(streams(plan)),
+        classes,
     )
     (folder / MANIFEST).write_text(json.dumps(encoded(manifest), indent=2) + "\n")
 

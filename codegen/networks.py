@@ -3,7 +3,8 @@
 import hashlib
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 
 from codegen.errors import UserError, did_you_mean
 from codegen.files import digest_of
-from codegen.ir import IntegerNetwork, TestSet, load, load_test_set
+from codegen.ir import IntegerNetwork, TensorType, TestSet, load, load_test_set
 from codegen.program import run_child, spelled
 
 from .untrained import definition, has_photographs, photographs, recipes, untrained
 
-__all__ = ["RUNS", "Source", "find_network"]
+__all__ = ["RUNS", "Sample", "Source", "find_network"]
 
 RUNS = Path("runs")
 """Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors``
@@ -27,9 +28,26 @@ beside it."""
 # Hardware must not need the training package, but may speak of it, and start it as a user would.
 _RECIPES = Path(__file__).parents[1] / "model" / "recipes"
 
-_RANDOM_IMAGES = 64
+_RANDOM_IMAGES, _RANDOM_ELEMENTS = 64, 1 << 25
 _PHOTOGRAPHS = 1000
 _SHOWN_PHOTOGRAPHS = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some images (N, *input shape), as codes, their labels int64 (N,) if those are known, and what other
+    networks answer."""
+
+    images: NDArray[np.integer]
+    labels: NDArray[np.int64] | None = None
+    answers: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def correct(self, classes: NDArray[np.int64]) -> int | None:
+        """How many of the classes (N,) are the labels; ``None`` if these are not known."""
+        return None if self.labels is None else int((classes.reshape(-1) == self.labels).sum())
 
 
 @dataclass(frozen=True)
@@ -71,9 +89,15 @@ class Source:
             f"and cycles are real; its classes mean nothing until it is trained. To train it: {how}"
         )
 
-    def images(self, count: int | None) -> NDArray[np.uint8]:
-        """``count`` images (count, *input shape) as codes, or all: held-out ones, or if there are none, crops
-        of photographs (8 for ``None``, at most 1,000) where the network reads such, else seeded random codes.
+    @property
+    def ends_in_a_class(self) -> bool:
+        """Whether the network gives one class per image."""
+        return self.network.types[self.network.nodes[-1].name].shape == ()
+
+    def sample(self, count: int | None) -> Sample:
+        """``count`` images, or as many as there are: held-out ones, of each class its share; or if there are
+        none, crops of photographs (8 for ``None``, at most 1,000) where the network reads such, else seeded
+        random codes.
 
         Fewer images are always the first of more. Raises ``UserError`` if there are fewer.
         """
@@ -83,15 +107,18 @@ class Source:
                 f"images must be 1 to {most}, as many as there are for '{self.name}', not {count}"
             )
         if self.test_set is not None:
-            return self.test_set.images[:count]
+            some = self.test_set.sample(count or most)
+            return Sample(some.images, some.labels, some.answers)
         if has_photographs(self.network.input):
-            return photographs(self.network.input.shape, count or _SHOWN_PHOTOGRAPHS)
-        return _random_images(self.network)[:count]
+            return Sample(photographs(self.network.input.shape, count or _SHOWN_PHOTOGRAPHS))
+        return Sample(_random_images(self.network.input, count or most))
 
     def _most_images(self) -> int:
         if self.test_set is not None:
             return len(self.test_set.images)
-        return _PHOTOGRAPHS if has_photographs(self.network.input) else _RANDOM_IMAGES
+        if has_photographs(self.network.input):
+            return _PHOTOGRAPHS
+        return max(1, min(_RANDOM_IMAGES, _RANDOM_ELEMENTS // self.network.input.elements))
 
 
 def _sha256(array: NDArray[np.integer]) -> str:
@@ -162,7 +189,9 @@ def _source(path: Path) -> Source:
     return Source(network.name, path, network, test_set)
 
 
-def _random_images(network: IntegerNetwork) -> NDArray[np.uint8]:
+def _random_images(type: TensorType, count: int) -> NDArray[np.integer]:
+    """Images (count, *shape) in the smallest dtype that holds the input's range, drawn over all of it."""
+    kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
+    kind = next(one for one in kinds if np.iinfo(one).min <= type.low and type.high <= np.iinfo(one).max)
     generator = np.random.default_rng(0)
-    shape = (_RANDOM_IMAGES, *network.input.shape)
-    return generator.integers(network.input.low, network.input.high + 1, shape).astype(np.uint8)
+    return generator.integers(type.low, type.high, (count, *type.shape), kind, endpoint=True)

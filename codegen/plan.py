@@ -87,12 +87,13 @@ class LayerPlan:
 @dataclass(frozen=True)
 class Plan:
     """All engines of an accelerator, in order; ``argmax`` is the last one where the network ends in a
-    class."""
+    class. ``side``: of pictures, as the network has it."""
 
     network: str
     macs: int
     layers: tuple[LayerPlan, ...]
     argmax: ArgmaxStage | None
+    side: int | None = None
 
     @property
     def lanes(self) -> int:
@@ -224,7 +225,7 @@ def _sized(
             form = forms.get(stage.name)
             layers.append(layer_plan(stage, folds[stage.name], lanes, form, given, factor))
             lanes = layers[-1].timing.lanes
-    return Plan(network.name, network.macs, tuple(layers), argmax)
+    return Plan(network.name, network.macs, tuple(layers), argmax, network.side)
 
 
 def layer_plan(

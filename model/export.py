@@ -32,8 +32,17 @@ from model.student import Hidden, Student
 
 
 @torch.no_grad()
-def export(student: Student, name: str, provenance: Provenance) -> IntegerNetwork:
-    """The student, on the CPU, as an integer network: its nodes are those of `Student.trace`."""
+def export(
+    student: Student,
+    name: str,
+    provenance: Provenance,
+    classes: tuple[str, ...] = (),
+    side: int | None = None,
+) -> IntegerNetwork:
+    """The student, on the CPU, as an integer network: its nodes are those of `Student.trace`.
+
+    `classes` and `side` are those of the integer network.
+    """
     graph = _Graph(student)
     for part in student.topology.parts:
         if isinstance(part, Residual):
@@ -43,7 +52,7 @@ def export(student: Student, name: str, provenance: Provenance) -> IntegerNetwor
         else:
             graph.layer(part)
     graph.add("argmax", Argmax())
-    return IntegerNetwork(name, graph.types["input"], tuple(graph.nodes), provenance)
+    return IntegerNetwork(name, graph.types["input"], tuple(graph.nodes), provenance, classes, side)
 
 
 class _Graph:

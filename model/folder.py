@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from codegen import pictures, zoo
 from codegen.errors import UserError
 from codegen.files import digest_of, held, is_stamped, stamp, write_atomically
 from model.data import fingerprint
@@ -27,17 +28,19 @@ NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN = (
 )
 
 # They ask for runs and show them. No run imports them, so that other words in a table make no run an old one.
-ASKING = {"__main__.py", "cli.py", "results.py"}
+ASKING = {"model/__main__.py", "model/cli.py", "model/results.py"}
 
 
 def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | None) -> str:
     """SHA-256 over what decides a run: recipe, seed, data, a given teacher, the code, torch's version.
     Raises UserError for data or a teacher that cannot be read."""
-    package = Path(__file__).parent
+    own = Path(__file__).parent
+    shared = [Path(package.__path__[0]) for package in (pictures, zoo)]
     code = {
         name: path.read_text("utf-8")
-        for path in sorted(package.rglob("*.py"))
-        if (name := path.relative_to(package).as_posix()) not in ASKING
+        for folder in (own, *shared)
+        for path in sorted(folder.rglob("*.py"))
+        if (name := path.relative_to(folder.parent).as_posix()) not in ASKING
     }
     side = recipe.data.side or image_shape(recipe.network)[0]
     taught = None if teacher is None else _file_digest(teacher)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from codegen.errors import UserError
-from codegen.ir import IntegerNetwork, Provenance, TestSet
+from codegen.ir import IntegerNetwork, Provenance, TestSet, spread
 from model.batches import to_codes
 from model.checkpoint import Checkpoint, Progress
 from model.data import Dataset, Images, read
@@ -161,7 +163,8 @@ class _Run:
             self.recipe.name, self.seed, self.dataset.description, len(test), counts["teacher"],
             counts["student"], float_correct=counts.get("float"),
         )  # fmt: skip
-        network = export(self.student, self.recipe.name, provenance)
+        classes = tuple((name if name.isprintable() else repr(name))[:200] for name in self.dataset.classes)
+        network = export(self.student, self.recipe.name, provenance, classes, self.recipe.data.side)
         start = time.monotonic()
         with self.journal.steps("check", len(test)) as seen:
             correct = count_equal(self.student, network, feeder.plain(test), seen)
@@ -169,8 +172,8 @@ class _Run:
         score = Score(
             len(test), counts.get("float"), counts["teacher"], counts["initial"], counts["student"], correct
         )
-        test_set = self._codes(test, KEPT_BYTES)
-        watched = self._codes(self.dataset.validation, KEPT_BYTES).images[:EXAMINED]
+        test_set = self._kept(test, feeder, classes)
+        watched = self.dataset.validation[np.arange(min(EXAMINED, len(self.dataset.validation)))]
         return Outcome(
             self.teacher,
             self.student,
@@ -178,7 +181,7 @@ class _Run:
             self.dataset,
             test_set,
             score,
-            examine(network, watched),
+            examine(network, self._codes(watched)),
             seconds,
         )
 
@@ -242,12 +245,17 @@ class _Run:
             for sentence in health(layer.name, given, layer.activation_bits).collapse():
                 self.journal.warn(f"{name}: {sentence}")
 
-    def _codes(self, images: Images, most_bytes: int) -> TestSet:
-        """As many of the images as fit, as the network reads them."""
-        height, width, channels = self.student.topology.image
-        some = images[np.arange(min(len(images), most_bytes // (height * width * channels)))]
-        codes = to_codes(some.images, self.feeder.size, self.feeder.input_bits)
-        return TestSet(codes, some.labels)
+    def _kept(self, test: Images, feeder: Feeder, classes: tuple[str, ...]) -> TestSet:
+        """As many of the held-out images as fit, of each class its share, and the teacher's answers."""
+        most = KEPT_BYTES // math.prod(self.student.topology.image)
+        some = test[np.sort(spread(test.labels)[:most])]
+        with torch.no_grad():
+            said = [self.teacher(codes).argmax(1).numpy() for codes, _ in feeder.plain(some)]
+        return TestSet(self._codes(some), some.labels, classes, {"teacher": np.concatenate(said)})
+
+    def _codes(self, images: Images) -> NDArray[np.uint8]:
+        """Images as the network reads them."""
+        return to_codes(images.images, self.feeder.size, self.feeder.input_bits)
 
 
 def save_teacher(outcome: Outcome) -> bytes:

@@ -147,7 +147,7 @@ def _measured(name: str, lanes: int | None, count: int | None) -> Row:
     source = find_network(name)
     budget = lanes or default_lanes(source.network.macs)
     steps = Steps(Console(stderr=True, quiet=sys.stdout.isatty()))  # there the table itself is live
-    images = source.images(count or (None if source.test_set is not None else UNTRAINED_IMAGES))
+    images = source.sample(count or (None if source.test_set is not None else UNTRAINED_IMAGES)).images
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "build"
         with steps.step("build", f"{source.name}, {budget:,} lanes"):

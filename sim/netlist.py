@@ -41,7 +41,7 @@ class NetlistOutcome:
 
 
 def simulate_netlist(
-    folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], device: Device
+    folder: Path, plan: Plan, source: Source, images: NDArray[np.integer], device: Device
 ) -> NetlistOutcome:
     """Runs images back to back through the netlist of a built accelerator, and compares every output, scores
     and class, with the golden model, by equality, and its cycle with the prediction."""
@@ -50,7 +50,7 @@ def simulate_netlist(
 
 
 def _simulated(
-    folder: Path, plan: Plan, source: Source, images: NDArray[np.uint8], target: Alone
+    folder: Path, plan: Plan, source: Source, images: NDArray[np.integer], target: Alone
 ) -> NetlistOutcome:
     device = target.device
     netlist_of(target, folder)

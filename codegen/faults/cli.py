@@ -9,7 +9,6 @@ from rich.progress import Progress
 
 from codegen.arguments import add_network_arguments, build_folder, build_source, count, seed
 from codegen.errors import UserError
-from codegen.ir import TestSet
 from codegen.program import COMMANDS, spelled
 
 from .report import Study, study_table, write_study
@@ -67,8 +66,7 @@ def _faults(arguments: argparse.Namespace) -> int:
     source, console = build_source(arguments), Console()
     if source.test_set is None:
         raise UserError(f"'{source.name}' must have held-out images beside it to be right or wrong; train it")
-    images = source.images(arguments.images)
-    test = TestSet(images, source.test_set.labels[: len(images)])
+    test = source.test_set.sample(len(source.sample(arguments.images)))
     layers = weighted(source.network) if arguments.by_layer else [arguments.layer]
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("flip", total=len(layers) * len(arguments.rates) * arguments.trials)
@@ -82,7 +80,7 @@ def _faults(arguments: argparse.Namespace) -> int:
             lambda: progress.advance(task),
         )
         found = tuple(trials)
-    done = Study(source.name, arguments.seed, len(images), correct_of(source.network, test), found)
+    done = Study(source.name, arguments.seed, len(test.labels), correct_of(source.network, test), found)
     folder = build_folder(arguments, f"{source.name}-faults")
     write_study(done, folder)
     console.print(study_table(done))

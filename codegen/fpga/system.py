@@ -49,6 +49,7 @@ class System(wiring.Component):
             scores.channels,
             self.shape.score_bytes,
             self.scores.signed,
+            plan.side,
         )
         self.shape = replace(self.shape, identity=identity.to_bytes())
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "latest": Out(8 * CLASS_BYTES)})

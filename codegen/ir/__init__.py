@@ -6,13 +6,13 @@ This is all that training and hardware share. It needs NumPy and safetensors onl
 from codegen.ir._errors import IrError
 from codegen.ir._joins import Add, Argmax, Flatten
 from codegen.ir._layers import Conv, Linear
-from codegen.ir._network import IntegerNetwork, Node, Provenance
+from codegen.ir._network import IntegerNetwork, Node, Provenance, class_text
 from codegen.ir._network_file import load, save
 from codegen.ir._op import Op
 from codegen.ir._packing import pack_codes, unpack_codes
 from codegen.ir._pools import AvgPool, MaxPool
 from codegen.ir._requantise import Requantise, requantise
-from codegen.ir._test_set import TestSet, load_test_set, save_test_set
+from codegen.ir._test_set import TestSet, load_test_set, save_test_set, spread
 from codegen.ir._types import TensorType, signed_bits
 from codegen.ir._weights import DorefaWeights
 
@@ -33,6 +33,7 @@ __all__ = [
     "Requantise",
     "TensorType",
     "TestSet",
+    "class_text",
     "load",
     "load_test_set",
     "pack_codes",
@@ -40,5 +41,6 @@ __all__ = [
     "save",
     "save_test_set",
     "signed_bits",
+    "spread",
     "unpack_codes",
 ]

@@ -22,7 +22,8 @@ Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 Tensors = dict[str, Tensor]
 FilePath = str | os.PathLike[str]
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
 _KEY = "intandem"  # the one metadata key: safetensors would write several in random order
 _DTYPES = {np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64"}
 
@@ -31,6 +32,7 @@ _DTYPES = {np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64"}
 class Container:
     """An opened file: JSON `body` and `tensors`, of which the reader takes each once and then finishes."""
 
+    version: int
     body: dict[str, Any]
     tensors: Tensors
     intact: bool
@@ -64,17 +66,17 @@ def read_container(path: FilePath, kind: str) -> Container:
     """Read what `write_container` wrote as `kind`; raises IrError for any other file."""
     text, tensors = _read_safetensors(path)
     header = _parse(text)
-    if type(header.get("version")) is not int or header["version"] != VERSION:
-        version = shown(header.get("version"))
+    if type(header.get("version")) is not int or header["version"] not in _READABLE:
+        readable, version = " or ".join(map(str, _READABLE)), shown(header.get("version"))
         raise IrError(
-            f"the format version must be {VERSION}, not {version}; write the file with this release"
+            f"the format version must be {readable}, not {version}; write the file with this release"
         )
     if header.get("kind") != kind:
         raise IrError(f"the file must hold a {kind}, not {shown(header.get('kind'))}")
     if set(header) != {"body", "digest", "kind", "version"} or type(header["body"]) is not dict:
         raise IrError("the metadata must hold body (an object), digest, kind and version, and nothing else")
     digest = header.pop("digest")
-    return Container(header["body"], tensors, digest == _digest(header, tensors))
+    return Container(header["version"], header["body"], tensors, digest == _digest(header, tensors))
 
 
 def _read_safetensors(path: FilePath) -> tuple[str, Tensors]:

@@ -15,6 +15,7 @@ from codegen.ir._op import Op
 from codegen.ir._types import IntArray, TensorType, integers
 
 INPUT = "input"
+MAX_CLASSES, MAX_SIDE = 65_536, 65_535
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}")
 _BATCH_ELEMENTS = 1 << 24  # of all nodes' outputs together: 128 MiB
 
@@ -68,12 +69,17 @@ class IntegerNetwork:
 
     Construction checks everything and raises IrError: names are unique and known before use, each operation
     fits its inputs, every range fits its width, and every node but the last is read.
+
+    `classes`: what the indices that it gives stand for, if that is known. `side`: pictures are scaled to so
+    many pixels a side before their middle, of the input's size, is cut out; None for the input's own size.
     """
 
     name: str
     input: TensorType
     nodes: tuple[Node, ...]
     provenance: Provenance | None = None
+    classes: tuple[str, ...] = ()
+    side: int | None = None
     _types: Mapping[str, TensorType] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +92,19 @@ class IntegerNetwork:
         if not isinstance(self.provenance, Provenance | None):
             raise IrError(f"provenance must be a Provenance or None, not {shown(self.provenance)}")
         object.__setattr__(self, "_types", MappingProxyType(_infer(self.input, nodes)))
+        self._check_pictures()
+
+    def _check_pictures(self) -> None:
+        check_classes(self.classes)
+        output = self._types[self.nodes[-1].name]
+        if self.classes and (output.shape != () or output.high + 1 != len(self.classes)):
+            raise IrError(
+                f"a network's classes must be as many as its output has values, not {len(self.classes)} for "
+                f"{output.low}..{output.high} of shape {output.shape}"
+            )
+        if self.side is not None:
+            least = max(self.input.shape[:2]) if len(self.input.shape) == 3 else 1
+            whole(self.side, "the side of pictures", least, MAX_SIDE)
 
     @property
     def types(self) -> Mapping[str, TensorType]:
@@ -153,6 +172,23 @@ def check_name(name: Any, what: str) -> None:
     """Raise IrError unless `name` is a letter or '_', then at most 199 letters, digits, '_' or '.'."""
     if type(name) is not str or not _NAME.fullmatch(name):
         raise IrError(f"{what} must be a letter or '_', then letters, digits, '_' or '.', not {shown(name)}")
+
+
+def class_text(classes: tuple[str, ...], index: int) -> str:
+    """An index of a class, and its name if that is known and says more."""
+    known = 0 <= index < len(classes) and classes[index] != str(index)
+    return f"{index} ({classes[index]})" if known else str(index)
+
+
+def check_classes(classes: Any) -> None:
+    """Raise IrError unless `classes` is a tuple of printable names of at most 200 characters each."""
+    if type(classes) is not tuple or len(classes) > MAX_CLASSES:
+        raise IrError(f"classes must be a tuple of at most {MAX_CLASSES:,} names, not {shown(classes)}")
+    for name in classes:
+        if type(name) is not str or not name.isprintable() or not 0 < len(name) <= 200:
+            raise IrError(
+                f"the name of a class must be printable text of 1 to 200 characters, not {shown(name)}"
+            )
 
 
 def _infer(input: TensorType, nodes: tuple[Node, ...]) -> dict[str, TensorType]:

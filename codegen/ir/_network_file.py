@@ -30,10 +30,12 @@ def save(network: IntegerNetwork, path: FilePath) -> None:
     """Write the network to one file, atomically; equal networks give equal bytes. Raises UserError."""
     tensors: Tensors = {}
     body = {
+        "classes": list(network.classes),
         "input": asdict(network.input),
         "name": network.name,
         "nodes": [_write_node(node, tensors) for node in network.nodes],
         "provenance": asdict(network.provenance) if network.provenance else None,
+        "side": network.side,
     }
     write_container(path, "network", body, tensors)
 
@@ -106,7 +108,8 @@ def _write_node(node: Node, tensors: Tensors) -> dict[str, Any]:
 
 
 def _read_network(file: Container) -> IntegerNetwork:
-    body = _object(file.body, "the body", {"input", "name", "nodes", "provenance"})
+    newer = {"classes", "side"} if file.version > 1 else set()
+    body = _object(file.body, "the body", {"input", "name", "nodes", "provenance"} | newer)
     input = _object(body["input"], "the input", {"shape", "low", "high"})
     nodes = tuple(_read_node(entry, file) for entry in _list(body["nodes"], "nodes"))
     provenance = body["provenance"]
@@ -114,7 +117,8 @@ def _read_network(file: Container) -> IntegerNetwork:
         names = {field.name for field in fields(Provenance)}
         provenance = Provenance(**_object(provenance, "the provenance", names))
     images = TensorType(_sizes(input["shape"], "the shape of the input"), input["low"], input["high"])
-    return IntegerNetwork(body["name"], images, nodes, provenance)
+    classes = tuple(_list(body.get("classes", []), "the classes"))
+    return IntegerNetwork(body["name"], images, nodes, provenance, classes, body.get("side"))
 
 
 def _read_node(entry: Any, file: Container) -> Node:

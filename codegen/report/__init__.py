@@ -1,6 +1,6 @@
 """The report of a build: what it is, what it costs, what was predicted and what was seen (docs/report.md)."""
 
-from .make import report, tidy
+from .make import report, tidy, trained_accuracy
 from .schema import Report
 from .store import PAGE, REPORTS, change_report, has_report, read_report, write_report
 
@@ -13,5 +13,6 @@ __all__ = [
     "read_report",
     "report",
     "tidy",
+    "trained_accuracy",
     "write_report",
 ]

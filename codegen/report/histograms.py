@@ -20,7 +20,7 @@ _CODES = 256
 _BINS = 64
 
 
-def traced(network: IntegerNetwork, images: NDArray[np.uint8], least: int) -> Values:
+def traced(network: IntegerNetwork, images: NDArray[np.integer], least: int) -> Values:
     """What every node gives, and "input", int64 (N, ...), for the first images: as many as stay below 2^24
     values together (128 MiB), but ``least`` at least, where there are as many."""
     count = max(least, _ELEMENTS // sum(type.elements for type in network.types.values()))

@@ -9,7 +9,7 @@ from codegen.steps import Steps
 from .histograms import Values, histograms
 from .schema import Accuracy, Bits, Cycles, Layer, Report, Score
 
-__all__ = ["report", "tidy"]
+__all__ = ["report", "tidy", "trained_accuracy"]
 
 
 def report(plan: Plan, source: Source, steps: Steps, values: Values) -> Report:
@@ -24,7 +24,7 @@ def report(plan: Plan, source: Source, steps: Steps, values: Values) -> Report:
         images=0,
         compared=None,
         mismatches=None,
-        accuracy=_accuracy(source.network),
+        accuracy=trained_accuracy(source.network),
         macs=plan.macs,
         lanes=plan.lanes,
         cycles_per_image=Cycles(tidy(cycles)),
@@ -32,6 +32,7 @@ def report(plan: Plan, source: Source, steps: Steps, values: Values) -> Report:
         lane_efficiency=round(plan.lane_efficiency(cycles), 4),
         layers=tuple(_layer(layer) for layer in plan.layers),
         argmax=None if plan.argmax is None else plan.argmax.name,
+        classes=source.network.classes,
         fpga=None,
         steps=tuple(steps.rows),
         histograms=histograms(plan, source.network, values),
@@ -43,7 +44,8 @@ def tidy(cycles: float) -> int | float:
     return int(cycles) if cycles == int(cycles) else round(cycles, 3)
 
 
-def _accuracy(network: IntegerNetwork) -> Accuracy:
+def trained_accuracy(network: IntegerNetwork) -> Accuracy:
+    """What training counted, over all of its held-out images."""
     made = network.provenance
     if made is None or not made.test_images:
         return Accuracy()

@@ -162,6 +162,7 @@ class Report:
     lane_efficiency: float
     layers: tuple[Layer, ...]
     argmax: str | None
+    classes: tuple[str, ...]
     fpga: Fpga | None
     steps: tuple[Step, ...]
     histograms: Histograms

@@ -22,7 +22,9 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     save(tiny(), folder / "network.safetensors")
     images = np.arange(4 * 50, dtype=np.uint8).reshape(4, 5, 5, 2) % 8
-    save_test_set(TestSet(images, np.array([0, 1, 2, 0])), folder / "test.safetensors")
+    labels = np.array([0, 1, 2, 0])
+    test_set = TestSet(images, labels, answers={"teacher": labels})
+    save_test_set(test_set, folder / "test.safetensors")
     return folder
 
 
@@ -38,10 +40,10 @@ def test_a_file_needs_no_test_set_beside_it(trained: Path, tmp_path: Path) -> No
     (trained / "network.safetensors").rename(tmp_path / "mine.bin")
     source = find_network("mine.bin")
     assert source.test_set is None
-    images = source.images(None)
+    images = source.sample(None).images
     assert images.shape == (64, 5, 5, 2) and images.dtype == np.uint8
     assert (images.min(), images.max()) == (0, 7)
-    assert np.array_equal(find_network("mine.bin").images(3), images[:3])
+    assert np.array_equal(find_network("mine.bin").sample(3).images, images[:3])
 
 
 @pytest.mark.parametrize(
@@ -115,17 +117,26 @@ def test_a_test_set_of_another_network_is_refused(trained: Path) -> None:
     )
 
 
-def test_images_come_in_order_and_all_unless_counted(trained: Path) -> None:
+def test_a_sample_has_of_each_class_its_share_and_fewer_are_the_first_of_more(trained: Path) -> None:
     source = find_network("tiny_w3a2")
-    assert np.array_equal(source.images(None), source.test_set.images)
-    assert np.array_equal(source.images(3), source.test_set.images[:3])
-    assert len(source.images(4)) == 4 and len(source.images(1)) == 1
+    whole = source.sample(None)
+    assert sorted(whole.labels.tolist()) == [0, 0, 1, 2] == sorted(whole.answers["teacher"].tolist())
+    for count in range(1, 5):
+        sample = source.sample(count)
+        for image, label in zip(sample.images, sample.labels, strict=True):
+            (place,) = [i for i, one in enumerate(source.test_set.images) if np.array_equal(one, image)]
+            assert source.test_set.labels[place] == label
+        assert np.array_equal(sample.images, whole.images[:count])
+        assert sample.answers["teacher"].tolist() == whole.answers["teacher"][:count].tolist()
+    assert source.sample(3).correct(np.array([[0], [1], [2]])) == sum(
+        label == row for row, label in enumerate(source.sample(3).labels)
+    )
 
 
 @pytest.mark.parametrize("count", [0, -1, 5])
 def test_images_that_are_not_there_cannot_be_had(count: int, trained: Path) -> None:
     with pytest.raises(UserError) as error:
-        find_network("tiny_w3a2").images(count)
+        find_network("tiny_w3a2").sample(count)
     assert str(error.value) == f"images must be 1 to 4, as many as there are for 'tiny', not {count}"
 
 
@@ -145,8 +156,8 @@ def test_a_recipe_that_is_not_trained_is_made_untrained(trained: Path) -> None:
     assert (source.name, source.network.name) == ("vgg_small_w2a3", "vgg_small_w2a3")
     assert source.path is None and source.test_set is None
     assert source.digest == find_network("vgg_small_w2a3").digest != find_network("vgg_small_w2a4").digest
-    images = source.images(None)
-    assert images.shape == (8, 32, 32, 3) and np.array_equal(source.images(3), images[:3])
+    images = source.sample(None).images
+    assert images.shape == (8, 32, 32, 3) and np.array_equal(source.sample(3).images, images[:3])
     assert len(set(source.network.run(images).tolist())) > 1
 
 
@@ -177,9 +188,9 @@ def test_the_note_of_an_untrained_network_says_how_to_train_it(
 def test_without_a_test_set_a_network_of_rgb_images_is_shown_photographs(tmp_path: Path) -> None:
     save(Chain(0, (16, 20, 3), 8).conv("conv", 2).network("rgb"), tmp_path / "rgb.safetensors")
     source = find_network(str(tmp_path / "rgb.safetensors"))
-    assert np.array_equal(source.images(None), photographs((16, 20, 3), 8))
-    assert np.array_equal(source.images(1000), photographs((16, 20, 3), 1000))
+    assert np.array_equal(source.sample(None).images, photographs((16, 20, 3), 8))
+    assert np.array_equal(source.sample(1000).images, photographs((16, 20, 3), 1000))
     for count in (0, 1001):
         with pytest.raises(UserError) as error:
-            source.images(count)
+            source.sample(count)
         assert str(error.value) == f"images must be 1 to 1000, as many as there are for 'rgb', not {count}"

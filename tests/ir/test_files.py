@@ -1,6 +1,7 @@
 """Network and test set files: what is written, and how."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,12 @@ from codegen.ir import (
     Node,
     TensorType,
     TestSet,
+    class_text,
     load,
     load_test_set,
     save,
     save_test_set,
+    spread,
 )
 from codegen.ir._container import write_container
 
@@ -47,7 +50,9 @@ def test_weights_of_every_width_come_back_equal(bits: int, tmp_path: Path) -> No
 
 def test_a_test_set_of_strided_arrays_comes_back_equal(tmp_path: Path) -> None:
     images = np.arange(2 * 4 * 4 * 6, dtype=np.uint8).reshape(2, 4, 4, 6)[..., ::2]
-    write_container(tmp_path / "t", "test set", {}, {"images": images, "labels": np.arange(4)[::2]})
+    write_container(
+        tmp_path / "t", "test set", {"classes": []}, {"images": images, "labels": np.arange(4)[::2]}
+    )
     loaded = load_test_set(tmp_path / "t")
     assert np.array_equal(loaded.images, images) and loaded.labels.tolist() == [0, 2]
 
@@ -60,7 +65,7 @@ def test_equal_networks_give_equal_bytes(saved: "SavedFile", tmp_path: Path) -> 
 
 def test_the_format_is_what_the_document_says(network: IntegerNetwork, saved: "SavedFile") -> None:
     assert set(saved.header) == {"body", "digest", "kind", "version"}
-    assert (saved.header["kind"], saved.header["version"]) == ("network", 1)
+    assert (saved.header["kind"], saved.header["version"]) == ("network", 2)
     assert saved.header["digest"] == saved.digest()
     conv = network.nodes[0].op
     assert isinstance(conv, Conv)
@@ -71,11 +76,46 @@ def test_the_format_is_what_the_document_says(network: IntegerNetwork, saved: "S
     assert saved.tensors["scale1.beta"].shape == () and saved.tensors["scale1.beta"] == -900
 
 
-def test_files_of_version_1_stay_readable(network: IntegerNetwork, saved: "SavedFile") -> None:
-    """The golden file was written once: a change of the format takes a new version and still reads it."""
-    golden = Path(__file__).parent / "golden" / "network_v1.safetensors"
-    assert load(golden) == network
-    assert golden.read_bytes() == saved.path.read_bytes()
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_every_version_stay_readable(version: int, network: IntegerNetwork, tmp_path: Path) -> None:
+    """The golden files were written once: a change of the format takes a new version and still reads them."""
+    golden = Path(__file__).parent / "golden" / f"network_v{version}.safetensors"
+    expected = network if version == 1 else described(network)
+    assert load(golden) == expected
+    save(expected, tmp_path / "now")
+    assert (golden.read_bytes() == (tmp_path / "now").read_bytes()) == (version == 2)
+
+
+def test_test_sets_of_version_1_stay_readable(tmp_path: Path) -> None:
+    golden = Path(__file__).parent / "golden" / "test_v1.safetensors"
+    loaded = load_test_set(golden)
+    assert loaded.images.tolist() == np.arange(24).reshape(3, 2, 2, 2).tolist()
+    assert (loaded.labels.tolist(), loaded.classes, dict(loaded.answers)) == ([4, 0, 9], (), {})
+
+
+def described(network: IntegerNetwork) -> IntegerNetwork:
+    return replace(network, classes=("cat", "dog", "Kätzchen"), side=12)
+
+
+def test_classes_side_and_answers_come_back(network: IntegerNetwork, tmp_path: Path) -> None:
+    save(described(network), tmp_path / "n")
+    loaded = load(tmp_path / "n")
+    assert loaded == described(network) != network
+    assert (loaded.classes, loaded.side) == (("cat", "dog", "Kätzchen"), 12)
+    images, labels = np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 0])
+    answers = {"teacher": np.array([1, 1, 0]), "other": np.array([0, 0, 0])}
+    save_test_set(TestSet(images, labels, ("cat", "dog"), answers), tmp_path / "t")
+    test_set = load_test_set(tmp_path / "t")
+    assert test_set.classes == ("cat", "dog")
+    assert {name: found.tolist() for name, found in test_set.answers.items()} == {
+        "teacher": [1, 1, 0],
+        "other": [0, 0, 0],
+    }
+
+
+@pytest.mark.parametrize(("index", "text"), [(0, "0 (cat)"), (1, "1"), (2, "2"), (-1, "-1")])
+def test_a_class_is_told_by_its_name_where_that_says_more(index: int, text: str) -> None:
+    assert class_text(("cat", "1"), index) == text
 
 
 def test_a_test_set_comes_back_equal(tmp_path: Path) -> None:
@@ -96,6 +136,20 @@ def test_a_test_set_comes_back_equal(tmp_path: Path) -> None:
         except IrError:
             continue
         assert np.array_equal(again.images, images) and np.array_equal(again.labels, labels), f"byte {place}"
+
+
+@pytest.mark.parametrize("sizes", [[5] * 4, [1], [1, 50], [3, 7, 11, 2], [100, 0, 100]])
+def test_every_beginning_of_a_sample_has_of_each_class_its_share(sizes: list[int]) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    order = spread(labels)
+    assert sorted(order.tolist()) == list(range(len(labels)))
+    for count in range(1, len(labels) + 1):
+        for label, size in enumerate(sizes):
+            share = count * size / len(labels)
+            assert abs(int((labels[order[:count]] == label).sum()) - share) <= 1.5, (count, label)
+    if len(set(sizes)) == 1 and len(sizes) > 1:
+        assert sorted(labels[order[: len(sizes)]].tolist()) == list(range(len(sizes)))
+    assert np.array_equal(spread(labels), order)
 
 
 def test_a_network_is_not_a_test_set(saved: "SavedFile") -> None:

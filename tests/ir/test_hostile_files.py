@@ -159,8 +159,8 @@ def test_edited_content_is_refused_by_its_digest(
 
 
 EDITS: "list[tuple[Edit, str]]" = [
-    (_set("version", 2), "the format version must be 1, not 2; write the file with this release"),
-    (_set("version", True), "the format version must be 1, not True; write the file with this release"),
+    (_set("version", 3), "the format version must be 1 or 2, not 3; write the file with this release"),
+    (_set("version", True), "the format version must be 1 or 2, not True; write the file with this release"),
     (_set("kind", "test set"), "the file must hold a network, not 'test set'"),
     (
         _set("body", []),
@@ -270,8 +270,8 @@ CANONICAL = "the metadata must be one JSON object in ASCII, keys sorted, without
         ('{"version": 1}', CANONICAL),
         ('{"a":1,"a":1}', CANONICAL),
         ('{"a":"\N{SNOWMAN}"}', CANONICAL),
-        ('{"a":"\\ud800"}', "the format version must be 1, not None; write the file with this release"),
-        ("{}", "the format version must be 1, not None; write the file with this release"),
+        ('{"a":"\\ud800"}', "the format version must be 1 or 2, not None; write the file with this release"),
+        ("{}", "the format version must be 1 or 2, not None; write the file with this release"),
     ],
     ids=range(12),
 )

@@ -50,6 +50,11 @@ def _run(images: object) -> object:
     return _network(("pool", MaxPool((2, 2), (2, 2)), "input")).run(images)  # type: ignore[arg-type]
 
 
+def _test_set(**changed: object) -> TestSet:
+    right = {"images": np.zeros((2, 4, 4, 1), np.uint8), "labels": np.array([0, 1])}
+    return TestSet(**{**right, **changed})  # type: ignore[arg-type]
+
+
 def _provenance(**changed: object) -> Provenance:
     right = {
         "recipe": "r",
@@ -188,15 +193,61 @@ CASES: list[tuple[Callable[[], object], str]] = [
     (lambda: _run(np.full((2, 4, 4, 1), -1)), "images must have values in 0..15, not -1..-1"),
     (
         lambda: TestSet(np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64)),
-        "a test set's images must be uint8 of shape (N, H, W, C), not uint8 of shape (2, 4, 4)",
+        "a test set's images must be uint8 of shape (N, H, W, C), at least one, not uint8 of shape (2, 4, 4)",
     ),
     (
         lambda: TestSet(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int64)),
-        "a test set's labels must be int64 of shape (2,), one an image, not int64 of shape (3,)",
+        "a test set's labels must be int64 of shape (2,), one per image, not int64 of shape (3,)",
     ),
     (
         lambda: TestSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, -1])),
         "a test set's labels must be at least 0, not -1",
+    ),
+    (
+        lambda: TestSet(np.zeros((0, 4, 4, 1), np.uint8), np.zeros(0, np.int64)),
+        "a test set's images must be uint8 of shape (N, H, W, C), at least one, "
+        "not uint8 of shape (0, 4, 4, 1)",
+    ),
+    (
+        lambda: TestSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 2]), ("cat", "dog")),
+        "a test set's labels must be below 2, the number of its classes, not 2",
+    ),
+    (
+        lambda: _test_set(answers={"teacher": np.array([0, 0, 0])}),
+        "a test set's answers of 'teacher' must be int64 of shape (2,), one per image, "
+        "not int64 of shape (3,)",
+    ),
+    (
+        lambda: _test_set(answers={"a b": np.array([0, 0])}),
+        "the name of a test set's answers must be a letter or '_', then letters, digits, '_' or '.', "
+        "not 'a b'",
+    ),
+    # Classes
+    (
+        lambda: _test_set(classes=["cat", "dog"]),
+        "classes must be a tuple of at most 65,536 names, not ['cat', 'dog']",
+    ),
+    (
+        lambda: _test_set(classes=("cat", "")),
+        "the name of a class must be printable text of 1 to 200 characters, not ''",
+    ),
+    (
+        lambda: _test_set(classes=("cat", "do\ng")),
+        "the name of a class must be printable text of 1 to 200 characters, not 'do\\ng'",
+    ),
+    (
+        lambda: dataclasses.replace(_network(("a", Flatten(), "input")), classes=("cat", "dog")),
+        "a network's classes must be as many as its output has values, not 2 for 0..15 of shape (16,)",
+    ),
+    (
+        lambda: dataclasses.replace(
+            _network(("a", Flatten(), "input"), ("b", Argmax(), "a")), classes=("cat", "dog")
+        ),
+        "a network's classes must be as many as its output has values, not 2 for 0..15 of shape ()",
+    ),
+    (
+        lambda: dataclasses.replace(_network(("a", Flatten(), "input")), side=3),
+        "the side of pictures must be in 4..65535, not 3",
     ),
 ]  # fmt: skip
 

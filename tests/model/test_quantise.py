@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from codegen import ir
+from codegen.errors import UserError
 from model.quantise import (
     dorefa_activation,
     dorefa_weights,
@@ -157,7 +158,7 @@ def test_requantise_gives_the_same_codes_with_and_without_a_gradient() -> None:
 
 
 def test_requantise_refuses_what_64_bits_cannot_hold() -> None:
-    with pytest.raises(ir.UserError, match=r"^a scale must keep its products below 2\^63, not at \d+; use a"):
+    with pytest.raises(UserError, match=r"^a scale must keep its products below 2\^63, not at \d+; use a"):
         requantise(tensor(1).reshape(1, 1), 2**24, tensor(2.0**40), tensor(0), 8, 24, 8)
 
 
@@ -183,7 +184,7 @@ def test_sums_take_the_smallest_float_that_holds_them() -> None:
     assert exact_dtype("fc", 2**24 - 1) == torch.float32
     assert exact_dtype("fc", 2**24) == torch.float64
     assert exact_dtype("fc", 2**53 - 1) == torch.float64
-    with pytest.raises(ir.UserError) as error:
+    with pytest.raises(UserError) as error:
         exact_dtype("fc", 2**53)
     assert str(error.value) == (
         "layer fc must keep its sums below 2^53 to be exact, not at 9007199254740992; "

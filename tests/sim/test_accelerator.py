@@ -15,7 +15,7 @@ from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
 from codegen.report import read_report
-from codegen.report.schema import Cycles
+from codegen.report.schema import Accuracy, Cycles, Score
 from codegen.steps import Steps
 from sim.ports import NO_STALL, Stall
 from sim.run import Outcome, forget_simulation, simulate, with_simulation
@@ -37,7 +37,7 @@ class Built:
     source: Source
 
     def run(self, stall: Stall = NO_STALL) -> Outcome:
-        return simulate(self.folder, self.plan, self.source, self.source.images(IMAGES), stall)
+        return simulate(self.folder, self.plan, self.source, self.source.sample(IMAGES).images, stall)
 
     def copied(self, folder: Path) -> "Built":
         """The same build in another folder, to be broken."""
@@ -76,18 +76,20 @@ def told(differences: Sequence[object]) -> str:
 def test_every_value_is_equal_and_every_beat_on_time(built: Built) -> None:
     outcome = built.run()
     assert outcome.verdict.values == () and outcome.verdict.cycles == ()
-    values = built.source.network.trace(built.source.images(IMAGES))
+    values = built.source.network.trace(built.source.sample(IMAGES).images)
     assert (outcome.record["o"].codes.ravel() == values["argmax"]).all()
     assert outcome.image_ends == outcome.prediction.outputs
 
 
 def test_the_report_counts_what_was_compared_and_forgets_it(built: Built) -> None:
     before = read_report(built.folder)
-    now = with_simulation(before, built.plan, built.run(), None, NO_STALL)
+    sample = built.source.sample(IMAGES)
+    now = with_simulation(before, built.plan, built.run(), built.source, sample, NO_STALL)
     each = 8 * 8 * 1 + 6 * 6 * 8 + 4 * 4 * 16 + 2 * 2 * 16 + 10 + 1
     assert (now.images, now.compared, now.mismatches) == (IMAGES, IMAGES * each, 0)
     assert now.layers[1].cycles == Cycles(288, 288)
-    assert now != before == forget_simulation(now)
+    assert now.accuracy == Accuracy(None, Score(IMAGES, IMAGES), Score(IMAGES, IMAGES))
+    assert now != before == forget_simulation(now, built.source.network)
 
 
 @pytest.mark.parametrize("stall", [Stall(0.2, 1), Stall(0.6, 2)])
@@ -159,7 +161,7 @@ def test_a_fifo_smaller_than_its_places_is_found(
 
 def test_a_wrong_expectation_is_found_with_its_cycle(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     network = built.source.network
-    values = network.trace(built.source.images(IMAGES))
+    values = network.trace(built.source.sample(IMAGES).images)
     values["fc"][5, 7] += 1
     monkeypatch.setattr(type(network), "trace", lambda self, images: values)
     outcome = built.run()
@@ -183,7 +185,7 @@ def test_a_wrong_prediction_is_found(built: Built, monkeypatch: pytest.MonkeyPat
 def test_a_source_that_stops_is_named_by_the_watchdog(built: Built) -> None:
     from sim.run import bench
 
-    images = built.source.images(IMAGES).astype(np.int64)
+    images = built.source.sample(IMAGES).images.astype(np.int64)
     beats = built.plan.input.pack(images)[:-30]
     with pytest.raises(Stuck, match=r"^nothing moved after cycle \d+; empty \(ready, not valid\): i, .*o$"):
         bench(built.folder).run({"i": beats}, {"o": IMAGES})

@@ -31,7 +31,7 @@ def plan_of(network: IntegerNetwork, lanes: int) -> Plan:
 def report_of(network: IntegerNetwork, lanes: int) -> Json:
     """The report of a build whose values are counted over four random images."""
     source = Source(network.name, Path("network.safetensors"), network, None)
-    values = traced(network, source.images(4), 4)
+    values = traced(network, source.sample(4).images, 4)
     told: Json = encoded(report(plan_of(network, lanes), source, quiet(), values))
     return told
 

@@ -43,6 +43,7 @@ def test_report_of_a_digits_build() -> None:
         "first_image_latency": {"predicted": 885, "simulated": None},
         "lane_efficiency": 0.9898,
         "argmax": "argmax",
+        "classes": [],
         "fpga": None,
         "steps": [],
     }
