@@ -14,6 +14,7 @@ import torch
 from codegen.errors import UserError
 from codegen.ir import save
 from model.checkpoint import NAME, Checkpoint, Progress
+from model.folder import REPRODUCIBLE
 from model.journal import Journal
 from model.recipe import Recipe, shipped
 from model.run import Outcome, Settings, train
@@ -79,22 +80,39 @@ def test_what_is_done_is_not_done_again(short: Recipe, tmp_path: Path) -> None:
     assert time.monotonic() - start < 60
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_process_is_resumed(sign: signal.Signals, tmp_path: Path) -> None:
-    text = shipped()["digits_w4a4"].replace("epochs = 80", "epochs = 40").replace("epochs = 15", "epochs = 2")
-    (tmp_path / "mine.toml").write_text(text)
-    command = [sys.executable, "-m", "model", "train", "mine.toml", "--threads", "1", "--out"]
-    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
-    subprocess.run([*command, "whole"], check=True, capture_output=True, **place)  # type: ignore[call-overload]
-    with subprocess.Popen([*command, "killed"], stderr=subprocess.PIPE, text=True, **place) as process:  # type: ignore[call-overload]
+def training(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """A training of its own process into ``folder``."""
+    text = shipped()["digits_w4a4"].replace("epochs = 80", "epochs = 20").replace("epochs = 15", "epochs = 1")
+    (folder.parent / "mine.toml").write_text(text)
+    command = [sys.executable, "-m", "model", "train", "mine.toml", "--threads", "1", "--out", folder.name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*command, *options], cwd=folder.parent, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a training gives that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with training(folder) as process:
+        assert process.wait() == 0
+    return folder
+
+
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_a_killed_process_is_resumed(sign: signal.Signals, status: int, whole: Path, tmp_path: Path) -> None:
+    with training(tmp_path / "killed") as process:
+        assert process.stderr is not None
         assert process.stderr.readline().startswith("float ")  # the teacher is in training now
-        time.sleep(0.5)
+        time.sleep(0.2)
         process.send_signal(sign)
-        assert process.wait(30) == -sign
+        assert process.wait(30) == status
     assert (tmp_path / "killed" / NAME).is_file()
-    subprocess.run([*command, "killed", "--resume"], check=True, capture_output=True, **place)  # type: ignore[call-overload]
-    for name in ("network.safetensors", "teacher.safetensors", "test.safetensors"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    with training(tmp_path / "killed", "--resume") as process:
+        assert process.wait() == 0
+    for name in REPRODUCIBLE:
+        assert (tmp_path / "killed" / name).read_bytes() == (whole / name).read_bytes(), name
     assert not (tmp_path / "killed" / NAME).exists()
 
 
