@@ -15,6 +15,7 @@ __all__ = ["ROM_FILE", "verilog_text"]
 ROM_FILE = "intandem_rom.v"
 ROM_SOURCE = ROM_VERILOG
 
+# A $pmux becomes a function of its name, and Icarus takes any function called $... for one of its own.
 _SCRIPT = """\
 read_rtlil design.il
 proc
@@ -22,6 +23,8 @@ opt -full -fine
 opt_share
 wreduce
 memory_collect
+opt_clean -purge
+rename -enumerate -pattern choice_% t:$pmux
 attrmap -remove src -remove generator -remove top
 write_verilog -norename design.v
 """

@@ -21,24 +21,49 @@ chooses between them would stand before the register in which a word is read."""
 
 ROM_VERILOG = f"""\
 // A read-only memory whose contents come from a file of hexadecimal words, one a line, row 0 first.
+//
+// The file is looked for in the folder that the tool runs in, or in INTANDEM_FOLDER where that is defined.
+// A simulation ends at once if the file is not there or is not as long as it must be: simulators take that
+// for a warning, go on with zeros, and give wrong classes.
 module {ROM_MODULE} #(
     parameter WIDTH = 8,
     parameter DEPTH = 2,
-    parameter FILE = ""
+    parameter FILE = "",
+    parameter ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1
 ) (
     input wire clk,
     input wire enable,
-    input wire [$clog2(DEPTH)-1:0] address,
+    input wire [ADDRESS-1:0] address,
     output reg [WIDTH-1:0] data
 );
+`ifdef INTANDEM_FOLDER
+    localparam PATH = {{`INTANDEM_FOLDER, "/", FILE}};
+`else
+    localparam PATH = FILE;
+`endif
 `ifdef ROM_WHOLE
     // As deep as the blocks that hold it: each has some bits of every word, no logic chooses between them.
-    localparam ROWS = DEPTH > `ROM_WHOLE && DEPTH < {BANK_WORDS} ? 1 << $clog2(DEPTH) : DEPTH;
+    localparam ROWS = DEPTH > `ROM_WHOLE && DEPTH < {BANK_WORDS} ? 1 << ADDRESS : DEPTH > 1 ? DEPTH : 2;
 `else
-    localparam ROWS = DEPTH;
+    localparam ROWS = DEPTH > 1 ? DEPTH : 2;
 `endif
     (* rom_style = "block" *) reg [WIDTH-1:0] memory [0:ROWS-1];
-    initial if (FILE != "") $readmemh(FILE, memory);
+`ifdef SYNTHESIS
+    initial if (FILE != "") $readmemh(PATH, memory);
+`else
+    localparam BYTES = DEPTH * ((WIDTH + 3) / 4 + 1);
+    integer file, bytes;
+    initial if (FILE != "") begin
+        file = $fopen(PATH, "r");
+        if (file == 0)
+            $fatal(1, "'%0s' must be there and is not; run in the folder of the build, or define INTANDEM_FOLDER", PATH);
+        bytes = $fseek(file, 0, 2) == 0 ? $ftell(file) : 0;
+        $fclose(file);
+        if (bytes != BYTES)
+            $fatal(1, "'%0s' must have %0d bytes, not %0d; build anew", PATH, BYTES, bytes);
+        $readmemh(PATH, memory, 0, DEPTH - 1);
+    end
+`endif
     always @(posedge clk) if (enable) data <= memory[address];
 endmodule
 """
@@ -71,7 +96,7 @@ class Rom(wiring.Component):
             m.submodules.rom = Instance(
                 ROM_MODULE,
                 p_WIDTH=self.width,
-                p_DEPTH=max(2, self.depth),
+                p_DEPTH=self.depth,
                 p_FILE=self.contents,
                 i_clk=ClockSignal(),
                 i_enable=self.enable,

@@ -19,7 +19,7 @@ from codegen.program import run_child
 from codegen.verilog import ROM_FILE, verilog_text
 
 from .harness import visible_signals
-from .verilator import simulator
+from .verilator import last_words, simulator
 from .verilator_bench import FLAGS, OPTIONS
 
 __all__ = ["TOP", "Model", "Talk", "board_model", "compile_board", "talk"]
@@ -105,7 +105,7 @@ def _talk(model: Model, place: Path, log: Path, host: Sequence[str], noise: floa
 
 
 def _simulate(directory: Path, place: Path) -> None:
-    with suppress(SystemExit):
+    with suppress(SystemExit, RuntimeError):
         get_runner("verilator").test(
             "sim.serial_bench",
             TOP,
@@ -124,4 +124,6 @@ def _port(place: Path, log: Path, simulation: threading.Thread) -> str:
         with suppress(FileNotFoundError):
             return (place / "port").read_text()
         time.sleep(0.05)
-    raise UserError(f"the simulation must start, and did not; its log is {log}")
+    raise UserError(
+        f"the simulation must start, and did not{last_words(place / 'cocotb.log')}; its log is {log}"
+    )

@@ -24,9 +24,10 @@ import cocotb_tools.config
 import find_libpython
 
 from codegen.errors import UserError
-from codegen.files import digest_of, made, user_cache
+from codegen.files import digest_of, made, user_cache, write_atomically
 
 CACHE = Path("build/verilator")  # compiled simulations, by the content of what they were compiled from
+_FATAL = "%Fatal:"
 UNIT_BYTES = 200_000  # of generated C++: a smaller unit spends its time reading headers
 
 _LAUNCHER = """\
@@ -50,10 +51,7 @@ def launcher() -> Path:
     text = _LAUNCHER.format(version=f"{major}.{int(minor):03d}", root=root)  # 5.048, the form cocotb reads
     path = scripts / "verilator"
     if not path.is_file() or path.read_text() != text:
-        temporary = path.with_name(f".verilator.{os.getpid()}")
-        temporary.write_text(text)
-        temporary.chmod(0o755)
-        os.replace(temporary, path)
+        write_atomically(path, text.encode(), mode=0o755)
     return path
 
 
@@ -202,6 +200,13 @@ def _call(command: Sequence[str], text: str = "") -> None:
     result = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(f"{name} failed with status {result.returncode}:\n{result.stderr.strip()}")
+
+
+def last_words(log: Path) -> str:
+    """What a simulation that stopped by itself said of it in its log, after a colon, if anything."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    fatal = [line.partition(f"{_FATAL} ")[2].partition(": ")[2] for line in lines if _FATAL in line]
+    return f": {fatal[0].partition(': ')[2]}" if fatal else ""
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from codegen.files import held, put, scratch
 from .harness import BENCH_SOURCE, TOP, harness_text, visible_signals
 from .ports import NO_STALL, Record, Stall, StreamPort, StreamRecord
 from .scoreboard import Difference, Expectation
-from .verilator import simulator, wave_option
+from .verilator import last_words, simulator, wave_option
 from .watchdog import Stuck
 
 __all__ = ["FLAGS", "OPTIONS", "ProtocolError", "Run", "Verdict", "VerilatorBench", "read_record"]
@@ -160,7 +160,7 @@ class VerilatorBench:
     def _simulate(self, directory: Path, place: Path, plusargs: Sequence[str]) -> dict[str, Any]:
         """Runs the compiled model in the folder ``place``; what the cocotb test says of it."""
         log = place / "cocotb.log"
-        with suppress(SystemExit):  # the runner's way to fail under pytest; the verdict says more
+        with suppress(SystemExit, RuntimeError):  # the runner's way to fail under pytest; the verdict says more
             get_runner("verilator").test(
                 "sim.cocotb_bench",
                 TOP,
@@ -174,7 +174,8 @@ class VerilatorBench:
             )
         if not (place / "verdict.json").exists():
             raise UserError(
-                f"the simulation ended without a verdict; its log is {self.folder / 'sim' / log.name}"
+                f"the simulation must end with a verdict, and did not{last_words(log)}; its log is "
+                f"{self.folder / 'sim' / log.name}"
             )
         told: dict[str, Any] = json.loads((place / "verdict.json").read_text())
         if told["stuck"]:

@@ -1,7 +1,7 @@
 """The whole accelerator in Verilator, and what is said when any part of it is broken on purpose."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from codegen.budget import Budget
 from codegen.build import build
+from codegen.errors import UserError
 from codegen.ir import TestSet, save, save_test_set
 from codegen.networks import Source, find_network
 from codegen.plan import Plan
@@ -157,6 +158,26 @@ def test_a_fifo_smaller_than_its_places_is_found(
     outcome = _rebuilt(replace(built, folder=tmp_path / "slow"), slow, tmp_path).run()
     assert slow.cycles_per_image == 640 and outcome.verdict.cycles == ()
     assert "row 0, column 0, channel" in told(outcome.verdict.values)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda rom: rom.unlink(), "must be there and is not; run in the folder of the build, or define"),
+        (lambda rom: rom.write_text(rom.read_text()[:-2]), "must have 1540 bytes, not 1538; build anew"),
+    ],
+)
+def test_a_rom_file_that_is_lost_or_short_ends_the_simulation(
+    spoil: Callable[[Path], object], said: str, built: Built, tmp_path: Path
+) -> None:
+    """A simulator takes it for a warning, and goes on with zeros."""
+    broken = built.copied(tmp_path / "build")
+    spoil(broken.folder / "rom" / "fc.pe0.lane0.hex")
+    with pytest.raises(UserError) as error:
+        broken.run()
+    assert str(error.value).startswith(
+        f"the simulation must end with a verdict, and did not: 'rom/fc.pe0.lane0.hex' {said}"
+    )
 
 
 def test_a_wrong_expectation_is_found_with_its_cycle(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
