@@ -14,7 +14,10 @@ STALL ?= 0
 WAVES ?= 0
 ## folder of CIFAR-10, for results-cifar
 DATA ?=
+## a document to put the tables of results-* into as well, for those who keep it: docs/results.md
+WRITE ?=
 
+OURS := model hw codegen sim tests
 PY := .venv/bin/python
 READY := .venv/.ready
 APT := sudo apt install python3 python3-venv libpython3.11 g++ make
@@ -24,7 +27,7 @@ stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 # What was asked for by name; without, the benchmark measures everything.
 BENCH = $(if $(filter command,$(firstword $(origin NET))),$(NET))
 # cocotb reads variables of these names itself.
-unexport NET IMAGES LANES STALL WAVES DATA
+unexport NET IMAGES LANES STALL WAVES DATA WRITE
 .PHONY: help sim sim-board test test-full lint bench bench-hw results-digits results-cifar venv clean distclean
 
 help: ## show this list
@@ -51,7 +54,7 @@ test-full: lint ## lint, types and every test
 
 lint: $(READY) ## ruff and mypy
 	@echo "lint     ruff"
-	@$(PY) -m ruff check --quiet --output-format concise .
+	@$(PY) -m ruff check --quiet --output-format concise $(OURS)
 	@echo "lint     mypy"
 	@$(PY) -m mypy
 
@@ -62,11 +65,11 @@ bench-hw: $(READY) ## area and clock on an ECP5 of some networks, or NET, beside
 	@$(if $(BENCH),,$(PY) -m codegen.fpga.engines)
 	@$(PY) -m codegen.fpga.benchmark $(BENCH)
 
-results-digits: $(READY) ## train the digits in all widths and ways, and write docs/results.md (a quarter of an hour)
-	@$(PY) -m model results digits --write docs/results.md
+results-digits: $(READY) ## train the digits in all widths and ways: tables in runs/results (a quarter of an hour)
+	@$(PY) -m model results digits $(if $(WRITE),--write "$(WRITE)")
 
 results-cifar: $(READY) ## the same for CIFAR-10 in DATA (most of a day; goes on where it was interrupted)
-	@$(PY) -m model results cifar $(if $(DATA),--data "$(DATA)") --write docs/results.md
+	@$(PY) -m model results cifar $(if $(DATA),--data "$(DATA)") $(if $(WRITE),--write "$(WRITE)")
 
 venv: $(READY) ## make or repair the environment in .venv, everything pinned in constraints.txt
 

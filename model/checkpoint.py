@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from codegen.errors import UserError
-from codegen.files import write_atomically
+from codegen.files import Range, write_atomically
 from model.folder import make
 from model.journal import Record
+from model.tensors import Tensors, read_tensors, tensors_file
 
-Tensors = dict[str, Tensor]
 OptimiserState = dict[int, Tensors]
 
 NAME = "checkpoint.safetensors"
@@ -29,8 +27,8 @@ class Progress:
 
     digest: str
     done: list[str] = field(default_factory=list)
-    epochs: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    epochs: Annotated[int, Range(0, 1 << 31)] = 0
+    counts: dict[str, Annotated[int, Range(0, 1 << 31)]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -52,9 +50,8 @@ class Checkpoint:
         tensors = {f"network.{name}": value for name, value in networks.state_dict().items()}
         for index, state in (optimiser.state_dict()["state"] if optimiser else {}).items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
-        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         make(self.path.parent)
-        write_atomically(self.path, save(plain, {_KEY: json.dumps(asdict(progress))}))
+        write_atomically(self.path, tensors_file(tensors, _KEY, progress))
 
     def read(self, digest: str) -> tuple[Progress, Tensors, OptimiserState]:
         """The progress, the networks' state_dict, the `state` of the optimiser's.
@@ -66,22 +63,23 @@ class Checkpoint:
                 f"--resume needs an interrupted run, but there is no '{self.path}'; leave --resume out"
             )
         try:
-            with safe_open(self.path, framework="pt") as file:
-                fields = json.loads((file.metadata() or {})[_KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no mapping
-            records = [Record(**record) for record in fields.pop("records")]
-            progress = Progress(**fields, records=records)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"'{self.path}' must be the checkpoint of a run, but cannot be read: {error}; "
-                f"leave --resume out to start again"
-            ) from error
+            tensors, progress = read_tensors(self.path, _KEY, Progress)
+            state = _optimiser_state(_named("optimiser", tensors))
+        except (UserError, ValueError) as error:
+            raise self.refused(error) from error
         if progress.digest != digest:
             raise UserError(
                 f"'{self.path}' must be of the same recipe, seed, data, code and torch as this run, but is "
                 f"of another; leave --resume out to start again"
             )
-        return progress, _named("network", tensors), _optimiser_state(_named("optimiser", tensors))
+        return progress, _named("network", tensors), state
+
+    def refused(self, reason: object) -> UserError:
+        """The error that says why the file is not that of the run."""
+        return UserError(
+            f"'{self.path}' must be the checkpoint of a run, but cannot be read: {reason}; "
+            f"leave --resume out to start again"
+        )
 
     def remove(self) -> None:
         """The run is over."""

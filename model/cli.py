@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codegen.errors import UserError
+from codegen.files import write_atomically
 from codegen.ir import load, load_test_set
 from codegen.program import COMMANDS, guarded, spelled, started_as
 from model import folder as folders
@@ -18,6 +19,7 @@ from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine
 from model.job import carry_out, default_threads
 from model.journal import Journal
+from model.record import Score
 
 RUNS = Path("runs")
 TOGETHER = 100  # images that are evaluated at once
@@ -133,7 +135,8 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "results",
         help=COMMANDS["results"][1],
         description="Run everything that a study compares, each run once (an interrupted study goes on), and "
-        "print its tables in Markdown. On two cores the digits take half an hour, CIFAR-10 most of a day.",
+        "print its tables in Markdown, which also go to <out>/<study>.md. On two cores the digits take half an "
+        "hour, CIFAR-10 most of a day.",
         epilog=f"Example: {spelled('results', 'digits')}",
     )
     parser.add_argument("study", choices=["digits", "cifar"])
@@ -147,7 +150,10 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="where runs go (default %(default)s)",
     )
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the tables into their place in this file too"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="for those who keep docs/results.md: put the tables into their place in this file too",
     )
     parser.set_defaults(
         run=_results,
@@ -190,26 +196,25 @@ def _carry_out(options: argparse.Namespace, recipe: recipes.Recipe, folder: Path
     journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
     run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest
-        _say(f"{recipe.name}, seed {options.seed}: {run['correct']['images']} held-out images")
-        Console().print(_score_table(run["correct"]))
-        _say(f"{run['seconds']:.0f} s; written to {folder}")
+        _say(f"{recipe.name}, seed {options.seed}: {run.correct.images:,} held-out images")
+        Console().print(_score_table(run.correct))
+        _say(f"stage 2 changed {run.changed.share:.1%} of the hidden layers' {run.changed.of:,} weights")
+        _say(f"{run.seconds:.0f} s; written to {folder}")
     return 0
 
 
-def _score_table(correct: dict[str, int | None]) -> Table:
-    images = correct["images"] or 1
+def _score_table(correct: Score) -> Table:
     rows = {
-        "float network": "float",
-        "teacher": "teacher",
-        "student after stage 1": "initial",
-        "student": "student",
-        "integer network": "network",
+        "float network": correct.float,
+        "teacher": correct.teacher,
+        "student after stage 1": correct.initial,
+        "student": correct.student,
+        "integer network": correct.network,
     }
     table = Table("", "correct", "accuracy", box=None, padding=(0, 2, 0, 0))
-    for name, key in rows.items():
-        count = correct[key]
+    for name, count in rows.items():
         if count is not None:
-            table.add_row(name, str(count), f"{count / images:.2%}")
+            table.add_row(name, str(count), f"{count / correct.images:.2%}")
     return table
 
 
@@ -218,9 +223,12 @@ def _results(options: argparse.Namespace) -> int:
 
     runner = Runner(options.out, options.data, options.threads, Console(stderr=True))
     text = study(options.study, runner)
+    path = options.out / f"{options.study}.md"
+    write_atomically(path, text.encode())
     if options.write is not None:
         write_section(options.write, options.study, text)
     print(text, end="")
+    _say(f"written to {path}")
     return 0
 
 
@@ -228,8 +236,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     path: Path = options.network
     network = load(path)
     test = load_test_set(options.test or path.with_name(folders.TEST_SET))
-    if not len(test.labels):
-        raise UserError("the test set must hold at least one image, not none")
     correct = 0
     with Journal(Console(stderr=True)).steps("evaluate", len(test.labels)) as seen:
         for start in range(0, len(test.labels), TOGETHER):

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from codegen import pictures, zoo
 from codegen.errors import UserError
-from codegen.files import digest_of, held, is_stamped, stamp, write_atomically
+from codegen.files import digest_of, held, is_stamped, stamp
 from model.data import fingerprint
 from model.networks import image_shape
 from model.recipe import Recipe, canonical
+from model.record import RUN, RunRecord, write_record
 
-NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN = (
+NETWORK, TEST_SET, TEACHER, METRICS, CURVES = (
     "network.safetensors",
     "test.safetensors",
     "teacher.safetensors",
     "metrics.jsonl",
     "curves.png",
-    "run.json",
 )
 
 REPRODUCIBLE = (NETWORK, TEST_SET, TEACHER)
@@ -64,9 +61,9 @@ def is_finished(folder: Path, digest: str) -> bool:
     return is_stamped(folder, digest)
 
 
-def finish(folder: Path, digest: str, run: Mapping[str, Any]) -> None:
+def finish(folder: Path, digest: str, record: RunRecord) -> None:
     """Write run.json and stamp the folder, whose other files are there; the run is then finished."""
-    write_atomically(folder / RUN, (json.dumps(run, indent=2) + "\n").encode())
+    write_record(folder, record)
     stamp(folder, digest, (NETWORK, TEST_SET, TEACHER, METRICS, CURVES, RUN))
 
 

@@ -7,7 +7,7 @@ import os
 import resource
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codegen.files import write_atomically
 from codegen.ir import save, save_test_set
@@ -15,6 +15,7 @@ from model import folder as folders
 from model import recipe as recipes
 from model.journal import Journal
 from model.networks import image_shape
+from model.record import RunRecord, read_record
 
 if TYPE_CHECKING:
     from model.run import Outcome, Settings  # torch takes seconds to import, so only training does
@@ -28,7 +29,7 @@ def default_threads(recipe: recipes.Recipe) -> int:
 
 def carry_out(
     recipe: recipes.Recipe, seed: int, data: Path | None, journal: Journal, settings: Settings, digest: str
-) -> dict[str, Any] | None:
+) -> RunRecord | None:
     """Train and write all files into `settings.folder`; gives what run.json says, None in all processes but
     the first.
 
@@ -42,13 +43,7 @@ def carry_out(
     if outcome is None:
         return None
     _write(settings.folder, digest, recipe, seed, outcome, journal)
-    return told(settings.folder)
-
-
-def told(folder: Path) -> dict[str, Any]:
-    """What run.json of a finished run says."""
-    run: dict[str, Any] = json.loads((folder / folders.RUN).read_text("utf-8"))
-    return run
+    return read_record(settings.folder)
 
 
 def _write(
@@ -72,15 +67,16 @@ def _write(
     folders.finish(
         folder,
         digest,
-        {
-            "recipe": recipes.canonical(recipe),
-            "seed": seed,
-            "correct": asdict(outcome.score),
-            "layers": [asdict(layer) for layer in outcome.health],
-            "warnings": journal.warnings,
-            "seconds": round(sum(outcome.seconds.values()), 1),
-            "stages": {stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        },
+        RunRecord(
+            recipe,
+            seed,
+            outcome.score,
+            outcome.changed,
+            tuple(outcome.health),
+            tuple(journal.warnings),
+            seconds=round(sum(outcome.seconds.values()), 1),
+            stages={stage: round(seconds, 1) for stage, seconds in outcome.seconds.items()},
+            peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        ),
     )
     Checkpoint(folder).remove()

@@ -13,16 +13,14 @@ from rich.console import Console
 from codegen.errors import UserError
 from codegen.files import write_atomically
 from model import folder as folders
-from model.job import carry_out, default_threads, told
+from model.job import carry_out, default_threads
 from model.journal import Journal
 from model.networks import topology
 from model.recipe import Feed, Method, Recipe, Scale, Start, load
+from model.record import RunRecord, read_record
 
 if TYPE_CHECKING:
     from model.run import Settings  # torch takes seconds to import, so only training does
-
-Run = dict[str, Any]
-"""What run.json says."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Runner:
     def __init__(self, folder: Path, data: Path | None, threads: int | None, console: Console) -> None:
         self.folder, self.data, self.threads, self.console = folder, data, threads, console
 
-    def run(self, recipe: Recipe, seed: int, label: str, teacher: Path | None) -> Run:
+    def run(self, recipe: Recipe, seed: int, label: str, teacher: Path | None) -> RunRecord:
         """What the run left, done now unless it is there; an interrupted one goes on."""
         from model.checkpoint import NAME
         from model.run import Settings
@@ -115,7 +113,7 @@ class Runner:
                 resume = (folder / NAME).is_file()
                 settings = Settings(folder, resume, "cpu", self.threads_of(recipe), teacher)
                 self._carry_out(recipe, seed, settings, digest)
-            return told(folder)
+            return read_record(folder)
 
     def _carry_out(self, recipe: Recipe, seed: int, settings: Settings, digest: str) -> None:
         try:
@@ -155,16 +153,26 @@ def _accuracies(chosen: Study, runner: Runner) -> str:
                 f"`{name}`",
                 *(_over(runs, key) for key in ("float", "teacher", "initial", "network")),
                 _gap(runs),
+                _spread([100 * run.changed.share for run in runs], "{:.1f}"),
             ]
         )
         times.append([f"`{name}`", *_times(runs)])
-    head = ["recipe", "float", "teacher", "stage 1", "student = integers", "student - teacher"]
+    head = [
+        "recipe",
+        "float",
+        "teacher",
+        "stage 1",
+        "student = integers",
+        "student - teacher",
+        "weights changed",
+    ]
     cost = ["recipe", "teacher", "stage 1", "stage 2, layer by layer", "student / teacher", "check"]
-    images = runs[0]["correct"]["images"]
+    images = runs[0].correct.images
     threads = f"threads: {runner.threads_of(load(chosen.recipes[0]))}"
     return (
         f"Accuracy in % of {images:,} held-out images, {_seeds(chosen.seeds, ' (least to most)')}; "
-        f"differences in points.\n\n{_table(head, rows)}\n\n"
+        f"differences in points; weights changed: integers of the hidden layers that stage 2 changed, in %."
+        f"\n\n{_table(head, rows)}\n\n"
         f"Seconds, {_seeds(chosen.seeds)}, {threads}; the teacher's include the float network's. "
         f"The check is of every layer on all held-out images, torch against integers in NumPy.\n\n"
         f"{_table(cost, times)}"
@@ -182,17 +190,22 @@ def _ablation(recipe: Recipe, seeds: int, runner: Runner) -> str:
                 _student_run(changed, seed, f"{variant.label} {scale.value}", runner, recipe)
                 for seed in range(seeds)
             ]
-            cells.append(f"{_percent(runs, 'initial'):.1f} → {_percent(runs, 'network'):.1f}")
+            changed_share = mean(100 * run.changed.share for run in runs)
+            cells += [
+                f"{_percent(runs, 'initial'):.1f} → {_percent(runs, 'network'):.1f}",
+                f"{changed_share:.1f}",
+            ]
         rows.append([variant.label, *cells])
     teachers = [runner.run(recipe, seed, "as it is", None) for seed in range(seeds)]
-    head = ["student", "a scale for each channel", "a scale for the layer"]
+    head = ["student", "a scale for each channel", "changed", "a scale for the layer", "changed"]
     return (
         f"Students of `{recipe.name}`, its teacher at {_percent(teachers, 'teacher'):.1f} %, "
-        f"in % after stage 1 → at the end, {_seeds(seeds)}.\n\n{_table(head, rows)}"
+        f"in % after stage 1 → at the end, and hidden weights changed by then in %, {_seeds(seeds)}."
+        f"\n\n{_table(head, rows)}"
     )
 
 
-def _student_run(changed: Recipe, seed: int, label: str, runner: Runner, recipe: Recipe) -> Run:
+def _student_run(changed: Recipe, seed: int, label: str, runner: Runner, recipe: Recipe) -> RunRecord:
     """A student of the teacher that the unchanged recipe has for the same seed."""
     runner.run(recipe, seed, "as it is", None)
     teacher = runner.place(recipe, seed, "as it is") / folders.TEACHER
@@ -203,20 +216,20 @@ def _seeds(count: int, spread: str = "") -> str:
     return f"mean{spread} of seeds 0 to {count - 1}" if count > 1 else "seed 0"
 
 
-def _percents(runs: Sequence[Run], key: str) -> list[float]:
-    counts = [run["correct"] for run in runs]
-    return [100 * count[key] / count["images"] for count in counts if count[key] is not None]
+def _percents(runs: Sequence[RunRecord], key: str) -> list[float]:
+    counts = [(getattr(run.correct, key), run.correct.images) for run in runs]
+    return [100 * count / images for count, images in counts if count is not None]
 
 
-def _percent(runs: Sequence[Run], key: str) -> float:
+def _percent(runs: Sequence[RunRecord], key: str) -> float:
     return mean(_percents(runs, key))
 
 
-def _over(runs: Sequence[Run], key: str) -> str:
+def _over(runs: Sequence[RunRecord], key: str) -> str:
     return _spread(_percents(runs, key), "{:.2f}")
 
 
-def _gap(runs: Sequence[Run]) -> str:
+def _gap(runs: Sequence[RunRecord]) -> str:
     pairs = zip(_percents(runs, "network"), _percents(runs, "teacher"), strict=True)
     return _spread([student - teacher for student, teacher in pairs], "{:+.2f}")
 
@@ -228,10 +241,10 @@ def _spread(values: list[float], form: str) -> str:
     return text if len(values) == 1 else f"{text} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def _times(runs: Sequence[Run]) -> Iterator[str]:
+def _times(runs: Sequence[RunRecord]) -> Iterator[str]:
     teacher = mean(_seconds(run, "float") + _seconds(run, "teacher") for run in runs)
     initial = mean(_seconds(run, "initialise") for run in runs)
-    layers = [stage for stage in runs[0]["stages"] if stage.startswith("student ")]
+    layers = [stage for stage in runs[0].stages if stage.startswith("student ")]
     each = [mean(_seconds(run, layer) for run in runs) for layer in layers]
     yield f"{teacher:.0f}"
     yield f"{initial:.1f}"
@@ -240,8 +253,8 @@ def _times(runs: Sequence[Run]) -> Iterator[str]:
     yield f"{mean(_seconds(run, 'check') for run in runs):.0f}"
 
 
-def _seconds(run: Run, stage: str) -> float:
-    return float(run["stages"].get(stage, 0))
+def _seconds(run: RunRecord, stage: str) -> float:
+    return run.stages.get(stage, 0.0)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

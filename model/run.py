@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -10,15 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from codegen.errors import UserError
+from codegen.files import Range
 from codegen.ir import IntegerNetwork, Provenance, TestSet, spread
 from model.batches import to_codes
 from model.checkpoint import Checkpoint, Progress
@@ -30,26 +29,16 @@ from model.journal import Journal
 from model.layered import Layered
 from model.networks import Layer, image_shape, topology
 from model.recipe import Method, Recipe, Schedule
+from model.record import Changed, Score
 from model.student import Student
 from model.tandem import Imitation, Labels, Together, initialise
 from model.teacher import Teacher
+from model.tensors import read_tensors, tensors_file
 from model.training import Feeder, Trainer, stage_seed
 
 CALIBRATED_ON = 2000  # images for stage 1's least squares
 KEPT_BYTES = 2**26  # of held-out images beside the network, for simulation and evaluation
 TEACHER_KEY = "intandem_teacher"
-
-
-@dataclass(frozen=True)
-class Score:
-    """How many of the held-out images each step got right; `initial` is the student after stage 1."""
-
-    images: int
-    float: int | None
-    teacher: int
-    initial: int
-    student: int
-    network: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +65,7 @@ class Outcome:
     dataset: Dataset
     test_set: TestSet
     score: Score
+    changed: Changed
     health: list[LayerHealth]
     seconds: dict[str, float]
     """Time of each stage; "check" is that of the integer network over all held-out images."""
@@ -121,14 +111,15 @@ class _Run:
         if settings.resume:
             self.trainer.resume()
         elif settings.teacher is not None:
-            progress.counts = load_teacher(self.teacher, settings.teacher)
+            told = load_teacher(self.teacher, settings.teacher)
+            progress.counts = told.counts if told.dataset == self.dataset.description else {}
             progress.done = ["float", "teacher"]
 
     def teach(self) -> None:
         """The float network, then the teacher, which is frozen after it."""
         float_epochs, schedule = self.recipe.teacher.float_epochs, self.recipe.teacher.schedule
         loss = Labels(self.teacher)
-        if float_epochs:
+        if float_epochs and "teacher" not in self.trainer.progress.done:
             self.teacher.set_quantised(False)
             self._fit("float", self.teacher, loss, replace(schedule, epochs=float_epochs), self.teacher)
             self._count("float", self.teacher)
@@ -140,7 +131,7 @@ class _Run:
     def imitate(self) -> None:
         """Stage 1, then stage 2 by the recipe's method."""
         options = self.recipe.student
-        self.trainer.once("initialise", self._initialise)
+        self.trainer.once("initialise", lambda: self._initialise(self.student))
         self._count("initial", self.student)
         if options.method is Method.PROGRESSIVE:
             for layer in self.student.topology.layers:
@@ -156,6 +147,7 @@ class _Run:
         """Export, and check that the integer network is the student, on the CPU, in the first process."""
         if rank():
             return None
+        changed = self._changed()
         self.networks.cpu()
         feeder = replace(self.feeder, device=torch.device("cpu"))
         counts, test = self.trainer.progress.counts, self.dataset.test
@@ -181,14 +173,25 @@ class _Run:
             self.dataset,
             test_set,
             score,
+            changed,
             examine(network, self._codes(watched)),
             seconds,
         )
 
-    def _initialise(self) -> None:
+    def _initialise(self, student: Student) -> None:
+        """Stage 1, the same whenever it is asked for."""
         images = [codes for codes, _ in self.feeder.plain(self.dataset.train, CALIBRATED_ON)]
         generator = torch.Generator(self.feeder.device).manual_seed(stage_seed(self.seed, "initialise"))
-        initialise(self.student, self.teacher, images, self.recipe.student, generator)
+        initialise(student, self.teacher, images, self.recipe.student, generator)
+
+    @torch.no_grad()
+    def _changed(self) -> Changed:
+        """What stage 2 made of the weights of stage 1, which is done once more for that."""
+        first, names = Student(self.student.topology, self.recipe.student), self.student.topology.layers[:-1]
+        self._initialise(first.to(self.feeder.device))
+        pairs = [(first.layer(one.name).weights(), self.student.layer(one.name).weights()) for one in names]
+        changed = sum(int((before != after).sum()) for before, after in pairs)
+        return Changed(changed, sum(before.numel() for before, _ in pairs))
 
     def _layer(self, layer: Layer) -> None:
         """Stage 2 of one layer; watched is what the teacher makes of the student so far."""
@@ -258,29 +261,35 @@ class _Run:
         return to_codes(images.images, self.feeder.size, self.feeder.input_bits)
 
 
+@dataclass(frozen=True)
+class TeacherCounts:
+    """How many of the held-out images of a data set a teacher and its float network got right."""
+
+    dataset: str
+    counts: dict[str, Annotated[int, Range(0, 1 << 31)]]
+
+
 def save_teacher(outcome: Outcome) -> bytes:
     """The teacher of a run as a safetensors file, from which other students can learn."""
-    counts = {"teacher": outcome.score.teacher}
-    if outcome.score.float is not None:
-        counts["float"] = outcome.score.float
-    tensors = {name: value.cpu().contiguous() for name, value in outcome.teacher.state_dict().items()}
-    return save(tensors, {TEACHER_KEY: json.dumps(counts)})
+    score = outcome.score
+    counts = {"teacher": score.teacher} | ({} if score.float is None else {"float": score.float})
+    told = TeacherCounts(outcome.dataset.description, counts)
+    return tensors_file(outcome.teacher.state_dict(), TEACHER_KEY, told)
 
 
-def load_teacher(teacher: Teacher, path: Path) -> dict[str, int]:
+def load_teacher(teacher: Teacher, path: Path) -> TeacherCounts:
     """Fill the teacher from a file; gives what it and its float network got right.
 
     Raises UserError if the file is not that of a teacher of the same network.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            counts: dict[str, int] = json.loads((file.metadata() or {})[TEACHER_KEY])
-            teacher.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        tensors, told = read_tensors(path, TEACHER_KEY, TeacherCounts)
+        teacher.load_state_dict(tensors)
+    except (UserError, RuntimeError) as error:
         raise UserError(
             f"'{path}' must be the teacher.safetensors of a run with the same network and bits, but: {error}"
         ) from error
-    return counts
+    return told
 
 
 @contextmanager

@@ -71,7 +71,10 @@ class Trainer:
     def resume(self) -> None:
         """Take networks, optimiser and progress from the checkpoint; raises UserError if there is none."""
         self.progress, networks, self.optimiser_state = self.checkpoint.read(self.progress.digest)
-        self.networks.load_state_dict(networks)
+        try:
+            self.networks.load_state_dict(networks)
+        except RuntimeError as error:
+            raise self.checkpoint.refused(error) from error
         self.journal.records[:] = self.progress.records
         self.journal.warnings[:] = self.progress.warnings
 
@@ -154,10 +157,18 @@ class Trainer:
         return average
 
     def _restore(self, optimiser: torch.optim.Optimizer) -> None:
-        if self.optimiser_state:
-            groups = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": self.optimiser_state, "param_groups": groups})
-            self.optimiser_state = {}
+        """Give Adam the state of the checkpoint, once."""
+        state, self.optimiser_state = self.optimiser_state, {}
+        if not state:
+            return
+        parameters = [one for group in optimiser.param_groups for one in group["params"]]
+        for index, one in state.items():
+            shapes = {name: value.shape for name, value in one.items()}
+            whole = parameters[index].shape if 0 <= index < len(parameters) else None
+            if shapes != {"step": torch.Size(), "exp_avg": whole, "exp_avg_sq": whole}:
+                raise self.checkpoint.refused(f"its optimiser's state {index} fits no parameter")
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
 
     def _finish(self, stage: str) -> None:
         self.progress.done.append(stage)

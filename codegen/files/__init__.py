@@ -8,7 +8,7 @@ of them whole, or makes it again.
 from codegen.files._artefact import made, put, user_cache
 from codegen.files._atomic import write_atomically
 from codegen.files._lock import held, scratch
-from codegen.files._reading import parse_toml, read_bytes, read_json, read_toml
+from codegen.files._reading import parse_json, parse_toml, read_bytes, read_json, read_toml
 from codegen.files._stamp import digest_of, is_stamped, stamp
 from codegen.files._typed import Range, decoded, encoded
 
@@ -20,6 +20,7 @@ __all__ = [
     "held",
     "is_stamped",
     "made",
+    "parse_json",
     "parse_toml",
     "put",
     "read_bytes",

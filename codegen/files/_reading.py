@@ -10,7 +10,7 @@ from typing import Any
 
 from codegen.errors import UserError
 
-__all__ = ["parse_toml", "read_bytes", "read_json", "read_toml"]
+__all__ = ["parse_json", "parse_toml", "read_bytes", "read_json", "read_toml"]
 
 TOML_BYTES, TOML_LINE, TOML_DEPTH = 1 << 18, 1 << 12, 64
 """A dotted key costs the square of its parts, so lines are limited too; nesting, before it is parsed."""
@@ -60,10 +60,14 @@ def parse_toml(text: str, subject: str) -> dict[str, Any]:
 
 def read_json(path: Path, what: str) -> Any:
     """The value in a JSON file. Raises ``UserError``, calling it ``what``."""
-    content = read_bytes(path, what, JSON_BYTES)
+    return parse_json(read_bytes(path, what, JSON_BYTES), f"{what} '{path}'")
+
+
+def parse_json(text: str | bytes, subject: str) -> Any:
+    """The value of a JSON text. Raises ``UserError``, calling it ``subject``."""
     try:
-        return json.loads(content)
+        return json.loads(text)
     except RecursionError as error:
-        raise UserError(f"{what} '{path}' must be JSON with less nesting") from error
+        raise UserError(f"{subject} must be JSON with less nesting") from error
     except ValueError as error:  # not JSON, not text, or an integer with thousands of digits
-        raise UserError(f"{what} '{path}' must be JSON, but: {error}") from error
+        raise UserError(f"{subject} must be JSON, but: {error}") from error

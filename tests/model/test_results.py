@@ -12,17 +12,17 @@ from codegen.errors import UserError
 from model import folder as folders
 from model.job import carry_out
 from model.recipe import Method, Recipe, Scale, Start, load, shipped
+from model.record import Changed, RunRecord, Score
 from model.results import STUDIES, VARIANTS, Runner, Study, study, write_section
 
 
-def told(recipe: Recipe, seed: int) -> dict[str, Any]:
+def told(recipe: Recipe, seed: int) -> RunRecord:
     """A run.json as if this had been trained: whatever is quick to make and can be told apart."""
-    score = 300 + recipe.bits.weights + seed
+    count = 300 + recipe.bits.weights + seed
     layers = {f"student {name}": 2.0 for name in ("conv1", "conv2", "fc")}
-    return {
-        "correct": {"images": 400, "float": None, "teacher": score + 2, "initial": 200, "network": score},
-        "stages": {"teacher": 10.0, "initialise": 0.5, **layers, "check": 3.0},
-    }
+    stages = {"teacher": 10.0, "initialise": 0.5, **layers, "check": 3.0}
+    score = Score(400, None, count + 2, 200, count, count)
+    return RunRecord(recipe, seed, score, Changed(10 * seed, 400), (), (), 19.5, stages, 1)
 
 
 class Pretended(Runner):
@@ -32,7 +32,7 @@ class Pretended(Runner):
         super().__init__(Path("runs"), None, 1, Console(quiet=True))
         self.asked: list[tuple[Recipe, int, str, Path | None]] = []
 
-    def run(self, recipe: Recipe, seed: int, label: str, teacher: Path | None) -> dict[str, Any]:
+    def run(self, recipe: Recipe, seed: int, label: str, teacher: Path | None) -> RunRecord:
         self.asked.append((recipe, seed, label, teacher))
         return told(recipe, seed)
 
@@ -41,11 +41,12 @@ def test_the_tables_of_a_study() -> None:
     runner = Pretended()
     text = study("digits", runner)
     assert "| `digits_w8a8` |  | 78.00 (77.50 to 78.50) | 50.00 (50.00 to 50.00) |" in text
-    assert "| 77.50 (77.00 to 78.00) | -0.50 (-0.50 to -0.50) |" in text
+    assert "| 77.50 (77.00 to 78.00) | -0.50 (-0.50 to -0.50) | 5.0 (0.0 to 10.0) |" in text
     assert "| `digits_w8a8` | 10 | 0.5 | 6 = 2 + 2 + 2 | 0.65 | 3 |" in text
-    assert "held-out images, mean (least to most) of seeds 0 to 4; differences in points." in text
+    assert "held-out images, mean (least to most) of seeds 0 to 4; differences in points; weights" in text
     assert "Seconds, mean of seeds 0 to 4, threads: 1;" in text
     assert text.count("| f = 0, no beta | 50.0 → ") == 2
+    assert text.count(" | 2.5 |") == 2 * 2 * len(VARIANTS)
     assert "Students of `digits_w1a1`, its teacher at 76.0 %, in % after" in text
     assert text.count("→ at the end, mean of seeds 0 to 2.") == 2
     taught = {str(teacher) for _, _, _, teacher in runner.asked if teacher}
@@ -98,7 +99,7 @@ def test_runs_are_done_once_and_go_on(short: Recipe, tmp_path: Path, monkeypatch
     place = runner.place(layer, 0, "one scale")
     (place / "checkpoint.safetensors").write_bytes(b"of something else")
     second = runner.run(layer, 0, "one scale", teacher)
-    assert second["correct"]["teacher"] == first["correct"]["teacher"]
+    assert second.correct.teacher == first.correct.teacher
     assert trained == [False, True, False]
 
 
@@ -130,4 +131,4 @@ def test_one_seed_has_no_spread() -> None:
         text = study("digits", Pretended())
     assert "held-out images, seed 0; differences" in text
     assert "Seconds, seed 0, threads" in text
-    assert "at the end, seed 0." in text
+    assert "changed by then in %, seed 0." in text
