@@ -135,8 +135,8 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "results",
         help=COMMANDS["results"][1],
         description="Run everything that a study compares, each run once (an interrupted study goes on), and "
-        "print its tables in Markdown, which also go to <out>/<study>.md. On two cores the digits take half an "
-        "hour, CIFAR-10 most of a day.",
+        "print its tables in Markdown, which also go to <out>/<study>.md. On two cores the digits take half "
+        "an hour, CIFAR-10 most of a day.",
         epilog=f"Example: {spelled('results', 'digits')}",
     )
     parser.add_argument("study", choices=["digits", "cifar"])

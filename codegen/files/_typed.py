@@ -56,8 +56,7 @@ def _table(kind: Any, value: Any, where: str, prefix: str, depth: int) -> Any:
     hints, needed = _fields(kind)
     for key in value:
         if key not in hints:
-            name = prefix + key if key.isprintable() else shown(prefix + key)
-            raise UserError(f"{where}unknown key '{name}'{did_you_mean(key, hints)}")
+            raise UserError(f"{where}unknown key '{prefix}{_short(key)}'{did_you_mean(key, hints)}")
     for key in needed:
         if key not in value:
             raise UserError(f"{where}key '{prefix}{key}' is missing; add it")
@@ -114,7 +113,12 @@ def _alternative(hints: tuple[Any, ...], value: Any, where: str, key: str, depth
 def _mapping(hint: Any, value: Any, where: str, key: str, depth: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{where}{key} must be a table of keys, not {shown(value)}")
-    return {name: _value(hint, one, where, f"{key}.{name}", depth - 1) for name, one in value.items()}
+    return {name: _value(hint, one, where, f"{key}.{_short(name)}", depth - 1) for name, one in value.items()}
+
+
+def _short(name: str) -> str:
+    """A key that can stand in a message as it is, or else what is shown of it, without quotes."""
+    return name if name.isprintable() and len(name) <= 80 else shown(name)[1:-1]
 
 
 def _sequence(hint: Any, value: Any, where: str, key: str, depth: int) -> Any:

@@ -48,7 +48,7 @@ def test_the_tables_of_a_study() -> None:
     assert text.count("| f = 0, no beta | 50.0 → ") == 2
     assert text.count(" | 2.5 |") == 2 * 2 * len(VARIANTS)
     assert "Students of `digits_w1a1`, its teacher at 76.0 %, in % after" in text
-    assert text.count("→ at the end, mean of seeds 0 to 2.") == 2
+    assert text.count("changed by then in %, mean of seeds 0 to 2.") == 2
     taught = {str(teacher) for _, _, _, teacher in runner.asked if teacher}
     assert taught == {
         f"runs/{name}/as_it_is/seed_{seed}/teacher.safetensors"

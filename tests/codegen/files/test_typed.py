@@ -58,7 +58,7 @@ def test_what_has_a_default_may_be_left_out() -> None:
         ([], "file: it must be a table of keys, not []"),
         (None, "file: it must be a table of keys, not None"),
         (changed(naem=1), "file: unknown key 'naem'; did you mean 'name'?"),
-        (changed(**{"\x1b[31m": 1}), "file: unknown key ''\\x1b[31m''"),
+        (changed(**{"\x1b[31m": 1}), "file: unknown key '\\x1b[31m'"),
         (changed(name=1), "file: name must be a text in quotes, not 1"),
         (changed(share="x"), "file: share must be a number, not 'x'"),
         (changed(share=10**400), "file: share must be a finite number, not an integer of 1329 bits"),
