@@ -325,6 +325,28 @@ def test_the_proof_finds_one_wrong_accumulator_in_a_wide_range() -> None:
     assert len(wrong) >= 4  # the offset alone may have room
 
 
+@pytest.mark.parametrize(("fraction", "reach"), [(8, 40), (60, 60)])
+@pytest.mark.parametrize("same", [True, False])
+def test_the_cost_of_a_proof_is_that_of_its_distinct_channels(
+    same: bool, fraction: int, reach: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as many accumulators as there are levels, whatever the width, and equal channels once."""
+    seen, definition = [], Requantise.apply
+
+    def counted(self: Requantise, *arrays: np.ndarray) -> np.ndarray:
+        seen.append(arrays[0].size)
+        return definition(self, *arrays)
+
+    alpha = np.arange(1, 33) // (32 if same else 1) + 9
+    op, ends = Requantise(alpha, np.array(7), 8, fraction, 8), (-(1 << reach), (1 << reach) - 1)
+    form = scale_form(op, *ends)
+    monkeypatch.setattr(Requantise, "apply", counted)
+    prove(op, form, *ends)
+    kinds = len(set(alpha.tolist()))
+    assert kinds == (2 if same else 32)
+    assert sum(seen) == kinds * (255 + 255 + 510)
+
+
 def test_the_narrower_scale_of_another_range_is_not_accepted() -> None:
     op = Requantise(np.array(37), np.array(-500), 4, 6, 4)
     narrow = scale_form(op, 0, 100)
