@@ -7,8 +7,10 @@ event happens in the first cycle in which all of them allow it, so the whole run
 simulation must agree in every cycle.
 """
 
+from array import array
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from hw.fifo import OutputFifo
 from hw.reduce import Argmax
@@ -16,7 +18,7 @@ from hw.timing import LayerTiming
 
 __all__ = ["LayerCycles", "Prediction", "predict", "steady_interval"]
 
-Times = list[int]
+Times: TypeAlias = "array[int]"
 Process = Generator[tuple[Times, int], None, None]
 
 ROW_LATENCY = 2
@@ -27,8 +29,8 @@ ROW_LATENCY = 2
 class LayerCycles:
     """When a layer works: the cycle of the first step of every window, and of every beat that leaves."""
 
-    starts: Times = field(default_factory=list)
-    beats: Times = field(default_factory=list)
+    starts: Times = field(default_factory=lambda: _times())
+    beats: Times = field(default_factory=lambda: _times())
 
 
 @dataclass(frozen=True)
@@ -81,21 +83,23 @@ def predict(layers: Sequence[LayerTiming], images: int, *, results: int = 0) -> 
     ``results``: beats that an argmax behind the last layer takes for each image, 0 if there is none.
     Raises ``RuntimeError`` naming the layer if the chain cannot go on.
     """
-    prediction = Prediction(images, [], tuple(LayerCycles() for _ in layers), [])
+    prediction = Prediction(images, _times(), tuple(LayerCycles() for _ in layers), _times())
     first = layers[0].window
-    arrivals: Times = [0] * (first.rows * first.columns * first.pixel_beats * images)
+    arrivals = _times(first.rows * first.columns * first.pixel_beats * images)
     taken = prediction.inputs
     processes: dict[str, Process] = {}
     for index, (layer, cycles) in enumerate(zip(layers, prediction.layers, strict=True)):
-        filled: Times = []
-        released: Times = []
-        offered: Times = []
+        filled, released, offered = _times(), _times(), _times()
         processes[f"writer of layer {index}"] = _write(layer, images, arrivals, taken, filled, released)
         processes[f"reader of layer {index}"] = _read(layer, images, filled, released, cycles, offered)
         arrivals, taken = offered, cycles.beats
     processes["sink"] = _sink(arrivals, taken, layers[-1], images, results, prediction.outputs)
     _evaluate(processes)
     return prediction
+
+
+def _times(zeros: int = 0) -> Times:
+    return array("q", bytes(8 * zeros))
 
 
 def _evaluate(processes: dict[str, Process]) -> None:
@@ -155,7 +159,7 @@ def _read(
             cycles.starts.append(now + 1)
             now += steps
             offered.extend(range(now + delay, now + delay + beats))
-        released.extend([now] * release)
+        released.extend(now for _ in range(release))
         gone += release
 
 

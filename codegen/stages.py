@@ -27,6 +27,10 @@ from codegen.ir import (
 
 __all__ = ["ArgmaxStage", "Bounds", "FeatureMap", "MatrixVectorStage", "PoolStage", "Stage", "fuse"]
 
+MOST_PIXELS, MOST_NUMBERS, MOST_CHANNELS = 1 << 21, 1 << 26, 1 << 16
+"""Of a map that moves between engines: what the cycle model looks at one by one. 1024 x 1024 x 64 is within
+them all."""
+
 Pair = tuple[int, int]
 Range = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -157,6 +161,8 @@ def fuse(network: IntegerNetwork, bounds: Bounds = Bounds.REAL) -> tuple[Stage, 
         kinds = ", ".join(node.op.kind for node in network.nodes)
         raise UserError(f"network '{network.name}' must have a conv or linear to build, not only {kinds}")
     _check_names(stages)
+    for stage in stages:
+        _check_size(stage)
     return tuple(stages)
 
 
@@ -172,6 +178,18 @@ def _check_names(stages: Sequence[Stage]) -> None:
             raise UserError(
                 f"layers must have different names with '_' for '.', but '{name}' stands for two; rename one"
             )
+
+
+def _check_size(stage: Stage) -> None:
+    for one, what in ((stage.source, "reads"), (stage.result, "sends")):
+        pixels = one.rows * one.columns
+        sizes = (pixels, MOST_PIXELS, "pixels"), (one.channels, MOST_CHANNELS, "channels")
+        for size, most, name in (*sizes, (pixels * one.channels, MOST_NUMBERS, "numbers")):
+            if size > most:
+                raise UserError(
+                    f"layer '{stage.name}': a map that it {what} must have at most {most:,} {name}, not "
+                    f"{size:,}; use smaller images or fewer channels"
+                )
 
 
 def _check_chain(network: IntegerNetwork) -> None:

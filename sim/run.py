@@ -1,5 +1,6 @@
 """A build in the simulator: every image, every stream, every beat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,10 @@ def _patience(plan: Plan, stall: Stall) -> int:
     return 10_000 + round(4 * longest / (1 - stall.probability))
 
 
-def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, list[int]]:
+def predicted_cycles(plan: Plan, prediction: Prediction) -> dict[str, Sequence[int]]:
     """The cycle model's claims by stream name."""
-    claims = {"i": prediction.inputs, "o": prediction.outputs or prediction.layers[-1].beats}
+    results = prediction.outputs or prediction.layers[-1].beats
+    claims: dict[str, Sequence[int]] = {"i": prediction.inputs, "o": results}
     for layer, cycles in zip(plan.layers, prediction.layers, strict=True):
         claims |= {f"tap_{layer.stage.name}": cycles.beats, f"start_{layer.stage.name}": cycles.starts}
     return claims

@@ -160,7 +160,7 @@ class VerilatorBench:
     def _simulate(self, directory: Path, place: Path, plusargs: Sequence[str]) -> dict[str, Any]:
         """Runs the compiled model in the folder ``place``; what the cocotb test says of it."""
         log = place / "cocotb.log"
-        with suppress(SystemExit, RuntimeError):  # the runner's way to fail under pytest; the verdict says more
+        with suppress(SystemExit, RuntimeError):  # the runner's ways to fail; the verdict says more
             get_runner("verilator").test(
                 "sim.cocotb_bench",
                 TOP,

@@ -1,10 +1,13 @@
 """The operations with weights: exact sums of products."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from codegen.errors import shown
 from codegen.ir._errors import IrError, whole
@@ -94,16 +97,21 @@ class Conv(Layer):
         maps = self.weights.carry(arrays[0])
         view = windows(maps, self.kernel, self.stride, self.padding, fill=0)
         count, height, width, channels, ky, kx = view.shape
-        step = max(1, _COLUMN_ELEMENTS // (height * width * channels * ky * kx))
+        row = width * channels * ky * kx
+        images, rows = max(1, _COLUMN_ELEMENTS // (height * row)), max(1, _COLUMN_ELEMENTS // row)
         output = np.empty((count, height, width, self.weights.shape[0]), np.int64)
-        for start in range(0, count, step):
-            part = view[start : start + step]
-            split = part.reshape(len(part), height, width, self.groups, channels // self.groups, ky, kx)
-            rows = len(part) * height * width
-            columns = split.transpose(3, 0, 1, 2, 5, 6, 4).reshape(self.groups, rows, -1)
-            sums = self.weights.multiply(columns)  # (groups, rows, out/groups)
-            output[start : start + step] = sums.transpose(1, 0, 2).reshape(len(part), height, width, -1)
+        for image, top in itertools.product(range(0, count, images), range(0, height, rows)):
+            block = np.s_[image : image + images, top : top + rows]
+            output[block] = self._sums(view[block])
         return output
+
+    def _sums(self, view: npt.NDArray[Any]) -> IntArray:
+        """Sums of windows (N, H', W', C, ky, kx), which are copied out: (N, H', W', out)."""
+        *shape, channels, ky, kx = view.shape
+        split = view.reshape(*shape, self.groups, channels // self.groups, ky, kx)
+        columns = split.transpose(3, 0, 1, 2, 5, 6, 4).reshape(self.groups, math.prod(shape), -1)
+        sums = self.weights.multiply(columns)  # (groups, rows, out/groups)
+        return sums.transpose(1, 0, 2).reshape(*shape, -1)
 
     def macs(self, input: TensorType) -> int:
         height, width = slid(input, self.kernel, self.stride, self.padding)

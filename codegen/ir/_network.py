@@ -15,7 +15,8 @@ from codegen.ir._op import Op
 from codegen.ir._types import IntArray, TensorType, integers
 
 INPUT = "input"
-MAX_CLASSES, MAX_SIDE = 65_536, 65_535
+MAX_CLASSES, MAX_SIDE, MAX_NODES = 65_536, 65_535, 65_536
+MAX_TOGETHER, MAX_MACS = 1 << 30, 1 << 42  # VGG-16 at 1024 x 1024 x 3 has 2^29 elements and 2^38
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}")
 _BATCH_ELEMENTS = 1 << 24  # of all nodes' outputs together: 128 MiB
 
@@ -91,8 +92,25 @@ class IntegerNetwork:
             raise IrError(f"a network's nodes must be a tuple of one Node or more, not {shown(nodes)}")
         if not isinstance(self.provenance, Provenance | None):
             raise IrError(f"provenance must be a Provenance or None, not {shown(self.provenance)}")
+        if len(nodes) > MAX_NODES:
+            raise IrError(f"a network must have at most {MAX_NODES:,} nodes, not {len(nodes):,}")
         object.__setattr__(self, "_types", MappingProxyType(_infer(self.input, nodes)))
+        self._check_size()
         self._check_pictures()
+
+    def _check_size(self) -> None:
+        """What an image may ask for: memory in `trace`, time in both."""
+        elements = sum(type.elements for type in self._types.values())
+        if elements > MAX_TOGETHER:
+            raise IrError(
+                f"all tensors of an image together must have at most {MAX_TOGETHER:,} elements, "
+                f"not {elements:,}; use smaller images or fewer channels"
+            )
+        if self.macs > MAX_MACS:
+            raise IrError(
+                f"a network must need at most {MAX_MACS:,} multiply-accumulates an image, not {self.macs:,}; "
+                f"use smaller images or fewer channels"
+            )
 
     def _check_pictures(self) -> None:
         check_classes(self.classes)
@@ -131,12 +149,15 @@ class IntegerNetwork:
     def _run(self, images: npt.ArrayLike, kept: tuple[str, ...]) -> dict[str, IntArray]:
         array = self._checked(images)
         results = {name: np.empty((len(array), *self._types[name].shape), np.int64) for name in kept}
+        last = {name: node for node in self.nodes for name in node.inputs}  # that reads it
         for batch in self._batches(len(array)):
             values: dict[str, IntArray] = {INPUT: array[batch].astype(np.int64)}
             for node in self.nodes:
                 values[node.name] = node.op.apply(*(values[name] for name in node.inputs))
-            for name in kept:
-                results[name][batch] = values[name]
+                if node.name in results:
+                    results[node.name][batch] = values[node.name]
+                for name in {name for name in node.inputs if last[name] is node}:
+                    del values[name]
         return results
 
     def _batches(self, count: int) -> Iterator[slice]:

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar
 
 from codegen.ir._op import Op
 from codegen.ir._types import IntArray, TensorType
-from codegen.ir._window import Pair, check_window, slid, window_text, windows
+from codegen.ir._window import Pair, check_window, pooled_max, pooled_sum, slid, window_text
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,6 @@ class Pool(Op):
     def pooled(self, input: TensorType) -> tuple[int, int, int]:
         """Shape of the output; raises IrError if the kernel is larger than the padded input."""
         return (*slid(input, self.kernel, self.stride, self.padding), input.shape[2])
-
-    def view(self, maps: IntArray, fill: int) -> npt.NDArray[Any]:
-        """The windows of int64 (N, H, W, C), padded with `fill`: (N, H', W', C, ky, kx)."""
-        return windows(maps, self.kernel, self.stride, self.padding, fill)
 
     def describe(self) -> str:
         return f"{self.kind.replace('_', ' ')} {window_text(self.kernel, self.stride, self.padding)}"
@@ -50,9 +43,7 @@ class MaxPool(Pool):
         return TensorType(self.pooled(input), input.low, input.high)
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        lowest = int(np.iinfo(np.int64).min)  # loses to every element, as the lowest code of the type would
-        largest: IntArray = self.view(arrays[0], fill=lowest).max(axis=(4, 5))
-        return largest
+        return pooled_max(arrays[0], self.kernel, self.stride, self.padding)
 
 
 @dataclass(frozen=True)
@@ -77,5 +68,5 @@ class AvgPool(Pool):
         return mean
 
     def apply(self, *arrays: IntArray) -> IntArray:
-        sums: IntArray = self.view(arrays[0], fill=0).sum(axis=(4, 5))
+        sums = pooled_sum(arrays[0], self.kernel, self.stride, self.padding)
         return (2 * sums + self.area) // (2 * self.area)

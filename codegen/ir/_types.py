@@ -13,7 +13,7 @@ from codegen.ir._errors import IrError, whole
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.uint8]
 
-MAX_ELEMENTS = 1 << 30  # of one tensor: far above any layer, and a bound on what a hostile file can ask for
+MAX_ELEMENTS = 1 << 27  # of one tensor, a GiB: a map of 1024 x 1024 x 64 is half of it
 MAX_BITS = 62  # of one element, two's complement: twice the element plus a rounding term still fits int64
 
 
@@ -23,7 +23,7 @@ class TensorType:
 
     `shape` is (H, W, C) for a feature map, (K,) for a vector, () for a class index. Every element is an
     integer in `low`..`high`, both inclusive and within 62 bits of two's complement.
-    Raises IrError for any other shape, more than 2^30 elements, or an empty range.
+    Raises IrError for any other shape, more than 2^27 elements, or an empty range.
     """
 
     shape: tuple[int, ...]

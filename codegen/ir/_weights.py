@@ -29,7 +29,7 @@ class DorefaWeights:
         codes = check_codes(self.codes, self.bits)
         if codes.ndim not in (2, 4) or not 1 <= codes.size <= MAX_ELEMENTS:
             raise IrError(
-                "weight codes must have the shape (out, ky, kx, in/groups) or (out, in), of 1..2^30 codes, "
+                "weight codes must have the shape (out, ky, kx, in/groups) or (out, in), of 1..2^27 codes, "
                 f"not {codes.shape}"
             )
         object.__setattr__(self, "codes", frozen(codes, np.uint8))

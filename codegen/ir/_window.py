@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from codegen.errors import shown
 from codegen.ir._errors import IrError, whole
-from codegen.ir._types import MAX_ELEMENTS, TensorType
+from codegen.ir._types import MAX_ELEMENTS, IntArray, TensorType
 
 Pair = tuple[int, int]
 
@@ -33,6 +33,45 @@ def slid(input: TensorType, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
         raise IrError(f"a kernel must fit the padded input, {height}x{width}, not be {kernel[0]}x{kernel[1]}")
     input.with_zero((height, width, channels))  # a padded map is a tensor too, and its size bounded like one
     return (height - kernel[0]) // stride[0] + 1, (width - kernel[1]) // stride[1] + 1
+
+
+def pooled_max(maps: IntArray, kernel: Pair, stride: Pair, padding: Pair) -> IntArray:
+    """Largest element of each window of maps (N, H, W, C): (N, H', W', C). Padding never wins.
+
+    Rows first, then columns; along each the maxima of 1, 2, 4, .. neighbours, so that the cost grows with the
+    logarithm of the kernel.
+    """
+    lowest = int(np.iinfo(np.int64).min)  # loses to every element, as the lowest code of the type would
+    for axis, length, step, margin in zip((1, 2), kernel, stride, padding, strict=True):
+        maps, span = _padded(maps, axis, margin, lowest), 1
+        while span < length:
+            shift = min(span, length - span)
+            maps = np.maximum(_from(maps, axis, 0, -shift), _from(maps, axis, shift, None))
+            span += shift
+        maps = _from(maps, axis, 0, None, step)
+    return maps
+
+
+def pooled_sum(maps: IntArray, kernel: Pair, stride: Pair, padding: Pair) -> IntArray:
+    """Sum over each window of maps (N, H, W, C), padding counted as zeros: (N, H', W', C).
+
+    Differences of running sums: those may wrap round, which the difference takes back, as it fits int64.
+    """
+    for axis, length, step, margin in zip((1, 2), kernel, stride, padding, strict=True):
+        running = _padded(_padded(maps, axis, margin, 0).cumsum(axis), axis, (1, 0), 0)
+        maps = _from(running, axis, length, None, step) - _from(running, axis, 0, -length, step)
+    return maps
+
+
+def _padded(maps: IntArray, axis: int, margin: int | Pair, fill: int) -> IntArray:
+    margins = [(0, 0)] * maps.ndim
+    margins[axis] = margin if isinstance(margin, tuple) else (margin, margin)
+    return np.pad(maps, margins, constant_values=fill) if any(margins[axis]) else maps
+
+
+def _from(maps: IntArray, axis: int, start: int, stop: int | None, step: int = 1) -> IntArray:
+    """A slice along one axis."""
+    return maps[(slice(None),) * axis + (slice(start, stop, step),)]
 
 
 def windows(maps: npt.NDArray[Any], kernel: Pair, stride: Pair, padding: Pair, fill: int) -> npt.NDArray[Any]:

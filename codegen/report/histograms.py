@@ -15,15 +15,16 @@ __all__ = ["Values", "histogram", "histograms", "traced"]
 
 Values = Mapping[str, NDArray[np.int64]]
 
-_ELEMENTS = 1 << 24
+_ELEMENTS, _MOST_ELEMENTS = 1 << 24, 1 << 27
 _CODES = 256
 _BINS = 64
 
 
 def traced(network: IntegerNetwork, images: NDArray[np.integer], least: int) -> Values:
     """What every node gives, and "input", int64 (N, ...), for the first images: as many as stay below 2^24
-    values together (128 MiB), but ``least`` at least, where there are as many."""
-    count = max(least, _ELEMENTS // sum(type.elements for type in network.types.values()))
+    values together (128 MiB), but ``least`` where those stay below 2^27, and one always."""
+    elements = sum(type.elements for type in network.types.values())
+    count = max(_ELEMENTS // elements, min(least, _MOST_ELEMENTS // elements), 1)
     first = images[:count].astype(np.int64)
     return {"input": first} | network.trace(first)
 

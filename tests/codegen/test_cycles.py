@@ -77,7 +77,7 @@ def test_the_first_step_waits_for_the_rows_of_the_first_window() -> None:
     stages = fuse(network)
     plan = size(network, stages, fold(stages, 80), requantise_forms(stages))
     prediction = plan.predict(1)
-    assert prediction.inputs[:24] == list(range(24))  # three rows of eight pixels, one a cycle
+    assert list(prediction.inputs[:24]) == list(range(24))  # three rows of eight pixels, one a cycle
     assert prediction.layers[0].starts[0] == 23 + 2
     assert prediction.layers[0].beats[0] == 25 + 1 + plan.layers[0].timing.latency + 1
     assert prediction.first_image_latency == prediction.image_ends[0] + 1 == prediction.outputs[0] + 1
@@ -88,7 +88,7 @@ def test_an_argmax_answers_once_an_image() -> None:
     timings = [layer.timing for layer in plan_of(21, 4).layers]
     beats = predict(timings, 3).layers[-1].beats
     each = len(beats) // 3
-    assert predict(timings, 3, results=each).outputs == [last + 1 for last in beats[each - 1 :: each]]
+    assert list(predict(timings, 3, results=each).outputs) == [last + 1 for last in beats[each - 1 :: each]]
 
 
 def least() -> list[LayerTiming]:

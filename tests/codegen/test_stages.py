@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from codegen.errors import UserError
-from codegen.ir import Add, AvgPool, Conv, DorefaWeights, IntegerNetwork, Node, Requantise, TensorType
+from codegen.ir import (
+    Add,
+    AvgPool,
+    Conv,
+    DorefaWeights,
+    IntegerNetwork,
+    MaxPool,
+    Node,
+    Requantise,
+    TensorType,
+)
 from codegen.stages import ArgmaxStage, FeatureMap, MatrixVectorStage, PoolStage, fuse
 from tests.networks import Chain, digits, random_chain
 
@@ -110,6 +120,16 @@ def chain(shape: tuple[int, ...] = (4, 4, 2)) -> Chain:
     return Chain(0, shape, 2)
 
 
+def single(shape: tuple[int, int, int], pool: MaxPool | None = None) -> IntegerNetwork:
+    """One channel of 1x1 kernels, or a pool before it."""
+    conv = Conv(ones(1, 1, 1, shape[2]), accumulator_bits=20)
+    if pool is None:
+        return IntegerNetwork("net", TensorType(shape, 0, 1), (Node("conv", conv, ("input",)),))
+    nodes = (Node("pool", pool, ("input",)), Node("conv", conv, ("pool",)))
+    return IntegerNetwork("net", TensorType(shape, 0, 1), nodes)
+
+
+LESS = "use smaller images or fewer channels"
 SCALE = Requantise(np.array(1), np.array(0), 1, 0, 2)
 MIXED = Conv(DorefaWeights(np.array([[[[0, 1]]]], dtype=np.uint8), 1), accumulator_bits=3)
 CHAIN = "engines are joined in a chain, branches have none yet"
@@ -170,6 +190,22 @@ BEHIND = "must stand right behind a conv or linear; it is part of that engine"
         (
             lambda: chain().pool("pool").flatten().network("pools"),
             "network 'pools' must have a conv or linear to build, not only max_pool, flatten",
+        ),
+        (
+            lambda: single((4096, 4096, 4)),
+            "layer 'conv': a map that it reads must have at most 2,097,152 pixels, not 16,777,216; " + LESS,
+        ),
+        (
+            lambda: single((2, 2, 65_537)),
+            "layer 'conv': a map that it reads must have at most 65,536 channels, not 65,537; " + LESS,
+        ),
+        (
+            lambda: single((1100, 1100, 64)),
+            "layer 'conv': a map that it reads must have at most 67,108,864 numbers, not 77,440,000; " + LESS,
+        ),
+        (
+            lambda: single((3, 3, 1), MaxPool((2000, 2000), (1, 1), (1999, 1999))),
+            "layer 'pool': a map that it sends must have at most 2,097,152 pixels, not 4,008,004; " + LESS,
         ),
     ],
 )

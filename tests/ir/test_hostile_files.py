@@ -195,11 +195,11 @@ EDITS: "list[tuple[Edit, str]]" = [
     ),
     (
         _set("body.nodes.0.weights.shape", [1 << 20, 1 << 20, 1 << 20, 1]),
-        "node 'conv1': the number of codes must be in 0..1073741824, not 1152921504606846976",
+        "node 'conv1': the number of codes must be in 0..134217728, not 1152921504606846976",
     ),
     (
-        _set("body.nodes.0.weights.shape", [1 << 15, 1 << 15, 1, 1]),
-        "node 'conv1': 1073741824 codes of 3 bits must be packed in uint8 of shape (402653184,), "
+        _set("body.nodes.0.weights.shape", [1 << 13, 1 << 14, 1, 1]),
+        "node 'conv1': 134217728 codes of 3 bits must be packed in uint8 of shape (50331648,), "
         "not in uint8 of shape (14,)",
     ),
     (

@@ -1,6 +1,7 @@
 """The graph: its types, its runs, its text."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from codegen.ir import (
     DorefaWeights,
     Flatten,
     IntegerNetwork,
+    IrError,
     Linear,
     MaxPool,
     Node,
@@ -46,6 +48,33 @@ def test_batches_change_nothing(network: IntegerNetwork) -> None:
     assert results.shape == (count,) and results.dtype == np.int64
     assert np.array_equal(results[-3:], network.run(images[-3:]))
     assert np.array_equal(network.trace(images)["fc"][-3:], network.trace(images[-3:])["fc"])
+
+
+def test_values_that_nobody_reads_any_more_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a chain of 40 flattened copies of a large image two are in memory at a time."""
+    nodes = tuple(Node(f"n{k}", MaxPool((1, 1), (1, 1)), (f"n{k - 1}" if k else "input",)) for k in range(40))
+    network = IntegerNetwork("long", TensorType((512, 512, 1), 0, 255), nodes)
+    images = np.zeros((1, 512, 512, 1), np.uint8)
+    monkeypatch.setattr(MaxPool, "apply", lambda self, maps: maps + 0)
+    tracemalloc.start()
+    try:
+        network.run(images)
+        assert tracemalloc.get_traced_memory()[1] < 6 * 8 * 512 * 512
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_an_image_may_ask_for_is_limited() -> None:
+    pool = MaxPool((1, 1), (1, 1))
+    nodes = tuple(Node(f"n{k}", pool, (f"n{k - 1}" if k else "input",)) for k in range(9))
+    with pytest.raises(
+        IrError, match=r"together must have at most 1,073,741,824 elements, not 1,342,177,280"
+    ):
+        IntegerNetwork("large", TensorType((4096, 4096, 8), 0, 1), nodes)
+    conv = Conv(DorefaWeights(np.zeros((16, 1024, 1024, 1), np.uint8), 1), accumulator_bits=22)
+    image = TensorType((2048, 2048, 1), 0, 1)
+    with pytest.raises(IrError, match=r"at most 4,398,046,511,104 multiply-accumulates an image, not 17,"):
+        IntegerNetwork("slow", image, (Node("conv", conv, ("input",)),))
 
 
 def test_no_images_give_no_results(network: IntegerNetwork) -> None:

@@ -103,6 +103,50 @@ def test_conv_in_pieces_equals_conv_in_one() -> None:
     assert np.array_equal(op.apply(maps), np.concatenate([op.apply(one[None]) for one in maps]))
 
 
+def test_a_large_map_is_convolved_in_pieces() -> None:
+    rng = np.random.default_rng(4)
+    weights = DorefaWeights(rng.integers(0, 16, (2, 5, 5, 32)), 4)
+    op = Conv(weights, (2, 1), padding=(2, 2), accumulator_bits=20)
+    maps = rng.integers(0, 16, (2, 90, 90, 32))  # 45 * 90 * 800 columns an image, a quarter too many
+    above, below = op.apply(maps)[:, :20], op.apply(maps)[:, 25:]
+    unpadded = Conv(weights, (2, 1), padding=(0, 2), accumulator_bits=20)
+    assert np.array_equal(op.apply(maps[:, :41])[:, :20], above[:, :20])
+    assert np.array_equal(unpadded.apply(maps[:, 48:])[:, :19], below[:, :19])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pools_over_kernels_larger_than_the_map(seed: int) -> None:
+    """Law: Pooling stays in codes."""
+    rng = np.random.default_rng(seed)
+    size, kernel = (tuple(int(n) for n in rng.integers(1, most, 2)) for most in (6, 30))
+    padding = tuple(int(rng.integers(max(0, -(-(k - s) // 2)), k)) for k, s in zip(kernel, size, strict=True))
+    stride = tuple(int(s) for s in rng.integers(1, 4, 2))
+    maps = rng.integers(-9, 10, (1, *size, 2))
+    slow = maps.tolist()
+    outputs = MaxPool(kernel, stride, padding).apply(maps), AvgPool(kernel, stride, padding).apply(maps)
+    for place in itertools.product(*map(range, outputs[0].shape)):
+        window = _window(slow, *place[:3], kernel, stride, padding)
+        cells = [cell[place[3]] for row in window for cell in row if cell is not None]
+        assert outputs[0][place] == max(cells), f"seed {seed} at {place}"
+        area = kernel[0] * kernel[1]
+        assert outputs[1][place] == (2 * sum(cells) + area) // (2 * area), f"seed {seed} at {place}"
+
+
+def test_a_huge_kernel_costs_its_logarithm() -> None:
+    """2000 x 2000, padded by 1999, on 3 x 3: four million windows of four million places each."""
+    maps = np.arange(9).reshape(1, 3, 3, 1)
+    largest = MaxPool((2000, 2000), (1, 1), (1999, 1999)).apply(maps)
+    assert largest.shape == (1, 2002, 2002, 1)
+    assert (largest[0, 0, 0, 0], largest[0, 2001, 0, 0], largest[0, 1000, 1000, 0]) == (0, 6, 8)
+    assert AvgPool((2000, 2000), (1, 1), (1999, 1999)).apply(maps).max() == 0
+
+
+def test_sums_of_a_pool_that_wrap_on_the_way_are_right() -> None:
+    huge = 1 << 60
+    maps = np.full((1, 1, 40, 1), huge)
+    assert (AvgPool((1, 2), (1, 1)).apply(maps) == huge).all()
+
+
 def test_conv_beyond_floats() -> None:
     """Law: Accumulators are exact."""
     weights = DorefaWeights(np.full((1, 1, 1, 2), 1), 1)

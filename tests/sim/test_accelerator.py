@@ -79,7 +79,7 @@ def test_every_value_is_equal_and_every_beat_on_time(built: Built) -> None:
     assert outcome.verdict.values == () and outcome.verdict.cycles == ()
     values = built.source.network.trace(built.source.sample(IMAGES).images)
     assert (outcome.record["o"].codes.ravel() == values["argmax"]).all()
-    assert outcome.image_ends == outcome.prediction.outputs
+    assert outcome.image_ends == list(outcome.prediction.outputs)
 
 
 def test_the_report_counts_what_was_compared_and_forgets_it(built: Built) -> None:
