@@ -26,8 +26,8 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="network",
-        help="a recipe, a folder that training wrote, or a network.safetensors file; a recipe whose images "
-        "come with scikit-learn is trained first if it is not yet",
+        help="a recipe or its file, a folder that training wrote, or a network.safetensors file; a recipe "
+        "whose images come with scikit-learn is trained first if it is not yet",
     )
     parser.add_argument(
         "--network",

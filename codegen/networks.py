@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,21 +11,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.errors import UserError, did_you_mean
-from codegen.files import digest_of
+from codegen.errors import UserError
+from codegen.files import digest_of, read_toml
 from codegen.ir import IntegerNetwork, TensorType, TestSet, load, load_test_set
+from codegen.places import (
+    NETWORK,
+    RECIPES,
+    RUNS,
+    TEST_SET,
+    check_ours,
+    missing,
+    network_file,
+    recipe_name,
+    shipped,
+)
 from codegen.program import run_child, spelled
 
 from .untrained import definition, has_photographs, photographs, recipes, untrained
 
-__all__ = ["RUNS", "Sample", "Source", "find_network"]
-
-RUNS = Path("runs")
-"""Where training leaves its networks: ``runs/<recipe>/network.safetensors``, with ``test.safetensors``
-beside it."""
-
-# Hardware must not need the training package, but may speak of it, and start it as a user would.
-_RECIPES = Path(__file__).parents[1] / "model" / "recipes"
+__all__ = ["Sample", "Source", "find_network"]
 
 _RANDOM_IMAGES, _RANDOM_ELEMENTS = 64, 1 << 25
 _PHOTOGRAPHS = 1000
@@ -77,7 +80,7 @@ class Source:
         """What the user must know of an untrained network, in a few sentences; ``None`` for a file's."""
         if self.path is not None:
             return None
-        if self.name in _trainable():
+        if self.name in shipped():
             how = spelled("train", self.name)
         else:
             how = (
@@ -126,41 +129,38 @@ def _sha256(array: NDArray[np.integer]) -> str:
 
 
 def find_network(name: str) -> Source:
-    """The network of a file, of a folder that training wrote, or of the recipe with this name: the trained
-    one, which is trained now if its images are at hand, else an untrained one where that can be made.
+    """The network of a file, of a folder that training wrote, or of a recipe, by its name or its file: the
+    trained one, which is trained now if its images are at hand, else an untrained one where that can be made.
 
     Raises ``UserError`` saying where it looked, and the nearest name there is, or that training failed.
     """
-    for path in (Path(name), Path(name) / "network.safetensors", RUNS / name / "network.safetensors"):
-        if path.is_file():
-            return _source(path)
-    if _can_be_trained_now(name):
+    path = network_file(name)
+    if path is None and _can_be_trained_now(name):
         _train(name)
-        return _source(RUNS / name / "network.safetensors")
+        path = RUNS / recipe_name(name) / NETWORK
+    if path is not None:
+        _compare_times(name, path)
+        return _source(path)
     network = untrained(name)
     if network is not None:
         return Source(name, None, network, None)
-    raise UserError(
-        f"network must be a file or a trained recipe, not '{name}', of which there is no "
-        f"{RUNS / name / 'network.safetensors'}{_hint(name)}"
-    )
+    raise missing(name, recipes())
 
 
-def _hint(name: str) -> str:
-    trainable = _trainable()
-    if name in trainable:
-        return f"; train it first: {spelled('train', name)}"
-    trained = [path.parent.name for path in RUNS.glob("*/network.safetensors")]
-    near = did_you_mean(name, sorted({*trained, *trainable, *recipes()}))
-    return near or f"; {spelled('list')} shows what can be trained"
+def _compare_times(name: str, path: Path) -> None:
+    """Says so where a recipe's file was changed after its network had been trained."""
+    if name.endswith(".toml") and Path(name).is_file() and Path(name).stat().st_mtime > path.stat().st_mtime:
+        again = spelled("train", name)
+        print(f"note: {name} is newer than {path}; to train it again: {again}", file=sys.stderr, flush=True)
 
 
 def _can_be_trained_now(name: str) -> bool:
     """Whether it is a recipe whose images come with scikit-learn, and training is installed."""
-    if name not in _trainable() or find_spec("torch") is None:
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if find_spec("torch") is None or not (path.is_file() and (name.endswith(".toml") or name in shipped())):
         return False
-    recipe = tomllib.loads((_RECIPES / f"{name}.toml").read_text("utf-8"))
-    return bool(recipe["data"]["source"] == "digits")
+    data = read_toml(path, "recipe").get("data")
+    return isinstance(data, dict) and data.get("source") == "digits"
 
 
 def _train(name: str) -> None:
@@ -172,14 +172,10 @@ def _train(name: str) -> None:
         raise UserError(f"training '{name}' must end with status 0, not {status}; {command} says more")
 
 
-def _trainable() -> list[str]:
-    """The recipes that come with the training package, where that is installed."""
-    return [path.stem for path in _RECIPES.glob("*.toml")]
-
-
 def _source(path: Path) -> Source:
+    check_ours(path)
     network = load(path)
-    beside = path.with_name("test.safetensors")
+    beside = path.with_name(TEST_SET)
     test_set = load_test_set(beside) if beside.is_file() else None
     if test_set is not None and test_set.images.shape[1:] != network.input.shape:
         raise UserError(

@@ -13,15 +13,15 @@ from rich.table import Table
 from codegen.errors import UserError
 from codegen.files import write_atomically
 from codegen.ir import load, load_test_set
+from codegen.places import NETWORK, RUNS, TEST_SET, check_ours, missing, network_file
 from codegen.program import COMMANDS, guarded, spelled, started_as
 from model import folder as folders
 from model import recipe as recipes
 from model.health import EXAMINED, LayerHealth, examine
 from model.job import carry_out, default_threads
 from model.journal import Journal
-from model.record import Score
+from model.record import Score, asked
 
-RUNS = Path("runs")
 TOGETHER = 100  # images that are evaluated at once
 
 
@@ -73,14 +73,17 @@ Several processes, on one host or more, share each batch:
   torchrun --nproc-per-node 2 -m model train RECIPE""",
         epilog=f"Next: {spelled('build', 'RECIPE')}",
     )
-    parser.add_argument("recipe", help="a name that `list` shows, or your own file ending in .toml")
+    parser.add_argument(
+        "recipe",
+        help="a name that `list` shows, or your own file ending in .toml; or a run that is there, by its "
+        "folder or its network.safetensors, to train it once more",
+    )
     parser.add_argument(
         "--seed",
         type=_seed,
-        default=0,
         metavar="N",
         help="start of all random numbers; the split into training and test images does not depend "
-        "on it (default %(default)s)",
+        "on it (default 0, or that of the run)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to write (default runs/<recipe>)")
     parser.add_argument(
@@ -120,7 +123,9 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "codes are nearly all 0, or nearly all the highest, has collapsed.",
         epilog=f"Example: {spelled('evaluate', 'digits_w4a4')}",
     )
-    parser.add_argument("network", type=Path, help="a network.safetensors file")
+    parser.add_argument(
+        "network", help="a trained recipe or its file, the folder of a run, or a network.safetensors file"
+    )
     parser.add_argument(
         "--test",
         type=Path,
@@ -174,29 +179,29 @@ def _positive(text: str) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    recipe = recipes.load(options.recipe)
-    folder: Path = options.out or RUNS / recipe.name
-    digest = folders.run_digest(recipe, options.seed, options.data, options.teacher)
+    wanted = asked(options.recipe)
+    recipe, seed = wanted.recipe, wanted.seed if options.seed is None else options.seed
+    folder: Path = options.out or wanted.folder
+    digest = folders.run_digest(recipe, seed, options.data, options.teacher)
     folders.check_writable(folder)
     with folders.alone(folder):
         if not options.force and folders.is_finished(folder, digest):
-            _say(
-                f"{folder} is up to date: same recipe, seed {options.seed}, data and code "
-                "(--force trains again)"
-            )
+            _say(f"{folder} is up to date: same recipe, seed {seed}, data and code (--force trains again)")
             return 0
-        return _carry_out(options, recipe, folder, digest)
+        return _carry_out(options, recipe, seed, folder, digest)
 
 
-def _carry_out(options: argparse.Namespace, recipe: recipes.Recipe, folder: Path, digest: str) -> int:
+def _carry_out(
+    options: argparse.Namespace, recipe: recipes.Recipe, seed: int, folder: Path, digest: str
+) -> int:
     from model.run import Settings
 
     threads = options.threads or default_threads(recipe)
     settings = Settings(folder, options.resume, options.device, threads, options.teacher)
     journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
-    run = carry_out(recipe, options.seed, options.data, journal, settings, digest)
+    run = carry_out(recipe, seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest
-        _say(f"{recipe.name}, seed {options.seed}: {run.correct.images:,} held-out images")
+        _say(f"{recipe.name}, seed {seed}: {run.correct.images:,} held-out images")
         Console().print(_score_table(run.correct))
         _say(f"stage 2 changed {run.changed.share:.1%} of the hidden layers' {run.changed.of:,} weights")
         _say(f"{run.seconds:.0f} s; written to {folder}")
@@ -233,9 +238,12 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    path: Path = options.network
+    path = network_file(options.network)
+    if path is None:
+        raise missing(options.network)
+    check_ours(path)
     network = load(path)
-    test = load_test_set(options.test or path.with_name(folders.TEST_SET))
+    test = load_test_set(options.test or path.with_name(TEST_SET))
     correct = 0
     with Journal(Console(stderr=True)).steps("evaluate", len(test.labels)) as seen:
         for start in range(0, len(test.labels), TOGETHER):
@@ -275,7 +283,7 @@ def _health_table(layers: list[LayerHealth]) -> Table:
 def _list(_: argparse.Namespace) -> int:
     rows = [("recipe", "what it is", "trained here")]
     for name in recipes.shipped():
-        rows.append((name, recipes.load(name).summary, _trained(RUNS / name / folders.NETWORK)))
+        rows.append((name, recipes.load(name).summary, _trained(RUNS / name / NETWORK)))
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     for name, summary, trained in rows:
         _say(f"{name:<{first}}  {summary:<{second}}  {trained}")

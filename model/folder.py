@@ -11,18 +11,13 @@ from pathlib import Path
 from codegen import pictures, zoo
 from codegen.errors import UserError
 from codegen.files import digest_of, held, is_stamped, stamp
+from codegen.places import NETWORK, TEST_SET
 from model.data import fingerprint
 from model.networks import image_shape
 from model.recipe import Recipe, canonical
 from model.record import RUN, RunRecord, write_record
 
-NETWORK, TEST_SET, TEACHER, METRICS, CURVES = (
-    "network.safetensors",
-    "test.safetensors",
-    "teacher.safetensors",
-    "metrics.jsonl",
-    "curves.png",
-)
+TEACHER, METRICS, CURVES = "teacher.safetensors", "metrics.jsonl", "curves.png"
 
 REPRODUCIBLE = (NETWORK, TEST_SET, TEACHER)
 """What the same digest, threads and machine give byte for byte; the others tell times too."""

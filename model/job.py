@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from codegen.files import write_atomically
 from codegen.ir import save, save_test_set
+from codegen.places import NETWORK, TEST_SET
 from model import folder as folders
 from model import recipe as recipes
 from model.journal import Journal
@@ -62,8 +63,8 @@ def _write(
     write_atomically(folder / folders.METRICS, lines.encode())
     write_atomically(folder / folders.CURVES, draw(f"{recipe.name}, seed {seed}", journal.records))
     write_atomically(folder / folders.TEACHER, save_teacher(outcome))
-    save_test_set(outcome.test_set, folder / folders.TEST_SET)
-    save(outcome.network, folder / folders.NETWORK)
+    save_test_set(outcome.test_set, folder / TEST_SET)
+    save(outcome.network, folder / NETWORK)
     folders.finish(
         folder,
         digest,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.files import decoded, encoded, read_json, write_atomically
+from codegen.places import RUNS
 from model.health import LayerHealth
-from model.recipe import Recipe
+from model.recipe import Recipe, load
 
-__all__ = ["RUN", "Changed", "RunRecord", "Score", "read_record", "write_record"]
+__all__ = ["RUN", "Asked", "Changed", "RunRecord", "Score", "asked", "read_record", "write_record"]
 
 RUN = "run.json"
 
@@ -53,6 +54,29 @@ class RunRecord:
     seconds: float
     stages: dict[str, float]
     peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks to be trained, with which seed and into which folder unless told otherwise."""
+
+    recipe: Recipe
+    seed: int
+    folder: Path
+
+
+def asked(name: str) -> Asked:
+    """What a name stands for: a shipped recipe, a recipe's file, or a run, by its folder or its network.
+
+    Raises UserError, as `model.recipe.load` and `read_record` do.
+    """
+    path = Path(name)
+    folder = path if path.is_dir() else path.parent
+    if path.exists() and not name.endswith(".toml") and (folder / RUN).is_file():
+        record = read_record(folder)
+        return Asked(record.recipe, record.seed, folder)
+    recipe = load(name)
+    return Asked(recipe, 0, RUNS / recipe.name)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

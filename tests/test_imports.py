@@ -11,13 +11,15 @@ ROOT = Path(__file__).parents[1]
 
 # What training and hardware share.
 GROUND = (
-    "codegen.errors", "codegen.program", "codegen.files", "codegen.ir", "codegen.pictures", "codegen.zoo",
+    "codegen.errors", "codegen.program", "codegen.places", "codegen.files", "codegen.ir", "codegen.pictures",
+    "codegen.zoo",
 )  # fmt: skip
 
 # For each package what it may import besides itself and the standard library.
 ALLOWED = {
     "codegen.errors": (),
     "codegen.program": ("codegen.errors",),
+    "codegen.places": ("codegen.errors", "codegen.program"),
     "codegen.files": ("codegen.errors",),
     "codegen.ir": ("codegen.errors", "codegen.files", "numpy", "safetensors"),
     "codegen.pictures": ("codegen.errors", "codegen.files", "numpy", "PIL"),

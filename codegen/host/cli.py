@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from codegen.errors import UserError
 from codegen.ir import IntegerNetwork, class_text, load
-from codegen.networks import RUNS, Source, find_network
+from codegen.networks import Source, find_network
 from codegen.pictures import SUFFIXES, Fit, decoded, is_picture, to_codes, without_warnings
+from codegen.places import NETWORK, RUNS
 from codegen.program import COMMANDS, spelled
 
 from .board import BAUD, Board
@@ -40,8 +41,8 @@ def add_host(commands: Any) -> None:
     talking.add_argument(
         "what",
         nargs="+",
-        help="pictures, or the network that the board carries: a recipe, a folder that training wrote, or a "
-        "network.safetensors file, whose held-out images are then shown and whose scores must be equal",
+        help="pictures, or the network that the board carries: a recipe or its file, a folder that training "
+        "wrote, or a network.safetensors file, whose held-out images are then shown and whose scores must be equal",
     )
     talking.add_argument(
         "--port", required=True, help="the board's serial port, such as /dev/ttyUSB0 or COM3"
@@ -108,7 +109,7 @@ def _show_pictures(console: Console, board: Board, identity: Identity, paths: Se
 def _classes(identity: Identity) -> tuple[str, ...]:
     """The names of the classes, if the network that the board says it carries was trained here."""
     try:
-        network = load(RUNS / identity.network / "network.safetensors")
+        network = load(RUNS / identity.network / NETWORK)
     except UserError:
         return ()
     return network.classes if len(network.classes) == identity.count else ()

@@ -40,8 +40,8 @@ def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (
             ["tiny_w3a4"],
-            "network must be a file or a trained recipe, not 'tiny_w3a4', of which there is no "
-            "runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'?",
+            "network must be a file, a run's folder or a trained recipe, not 'tiny_w3a4', of which there is "
+            "no runs/tiny_w3a4/network.safetensors; did you mean 'tiny_w3a2'?",
         ),
         (
             ["README.md"],

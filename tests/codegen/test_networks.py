@@ -1,12 +1,13 @@
 """Which network a name stands for, and which images it is shown."""
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from codegen import networks
+from codegen import networks, places
 from codegen.errors import UserError
 from codegen.ir import TestSet, load_test_set, save, save_test_set
 from codegen.networks import Source, find_network
@@ -62,7 +63,7 @@ def test_an_unknown_name_gets_the_nearest_one_or_how_to_train_it(name: str, hint
     with pytest.raises(UserError) as error:
         find_network(name)
     assert str(error.value) == (
-        f"network must be a file or a trained recipe, not '{name}', of which there is no "
+        f"network must be a file, a run's folder or a trained recipe, not '{name}', of which there is no "
         f"runs/{name}/network.safetensors; {hint}"
     )
 
@@ -88,6 +89,37 @@ def test_a_recipe_with_its_images_at_hand_is_trained_now(capfd: pytest.CaptureFi
     assert capfd.readouterr().err == first
     assert find_network("digits_w4a4").network == tiny()
     assert capfd.readouterr().err == "", "it is trained once"
+
+
+@pytest.mark.usefixtures("training")
+def test_the_file_of_a_recipe_names_its_network(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="without torch nothing is trained")
+    monkeypatch.setattr(networks, "run_child", lambda command, name: _trained_as(Path(name).stem))
+    (tmp_path / "mine.toml").write_text('[data]\nsource = "digits"\n')
+    assert find_network("mine.toml").path == Path("runs/mine/network.safetensors")
+    assert capfd.readouterr().err.startswith("mine.toml is not trained yet, so first: ")
+    assert find_network("mine.toml").network == tiny()
+    assert capfd.readouterr().err == ""
+    later = Path("runs/mine/network.safetensors").stat().st_mtime + 10
+    os.utime("mine.toml", (later, later))
+    assert find_network("mine.toml").network == tiny()
+    assert capfd.readouterr().err == (
+        "note: mine.toml is newer than runs/mine/network.safetensors; to train it again: "
+        "python -m model train mine.toml\n"
+    )
+    (tmp_path / "other.toml").write_text('[data]\nsource = "cifar10"\n')
+    with pytest.raises(UserError, match=r"; train it first: python -m model train other.toml$"):
+        find_network("other.toml")
+    with pytest.raises(UserError, match=r"not 'none.toml', of which there is no runs/none/network"):
+        find_network("none.toml")
+
+
+def _trained_as(name: str) -> int:
+    shutil.copytree("runs/tiny_w3a2", f"runs/{name}")
+    Path(f"runs/{name}/network.safetensors").touch()
+    return 0
 
 
 @pytest.mark.usefixtures("training")
@@ -175,7 +207,7 @@ def test_the_note_of_an_untrained_network_says_how_to_train_it(
         "alexnet_w8a8 is untrained: its weights are random, its scales fit two photographs. Its shapes "
         "and cycles are real; its classes mean nothing until it is trained. To train it: "
     )
-    monkeypatch.setattr(networks, "_RECIPES", trained)
+    monkeypatch.setattr(places, "RECIPES", trained)
     source = Source("alexnet_w8a8", None, tiny(), None)
     assert source.note == told + (
         "copy a recipe of model/recipes to alexnet_w8a8.toml, change its bits, and "

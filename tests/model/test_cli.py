@@ -44,7 +44,19 @@ def test_train_writes_everything_and_then_only_when_something_changed(
         "float", "teacher", "student conv1", "student conv2", "student fc",
     ]  # fmt: skip
     check_files(folder)
+    named_in_every_way(folder, capsys)
     repeated(recipe, folder, capsys)
+
+
+def named_in_every_way(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = set()
+    for name in ("tiny", "tiny.toml", str(folder), str(folder / "network.safetensors")):
+        assert main(["evaluate", name]) == 0
+        said.add(capsys.readouterr().out)
+        if name != "tiny":  # which no recipe that ships is called
+            assert main(["train", name]) == 0
+            assert capsys.readouterr().out.startswith("runs/tiny is up to date: same recipe, seed 0")
+    assert len(said) == 1
 
 
 def check_files(folder: Path) -> None:
@@ -98,7 +110,8 @@ def broken_files(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path.write_bytes(damaged)
         message = error(["evaluate", str(path), "--test", "elsewhere.safetensors"], capsys)
         assert message.startswith("error: network file 'here/network.safetensors': ")
-    assert error(["evaluate", "none"], capsys).startswith("error: network file 'none': ")
+    message = error(["evaluate", "none"], capsys)
+    assert message.startswith("error: network must be a file, a run's folder or a trained recipe, not 'none'")
 
 
 def error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
