@@ -42,7 +42,8 @@ def add_host(commands: Any) -> None:
         "what",
         nargs="+",
         help="pictures, or the network that the board carries: a recipe or its file, a folder that training "
-        "wrote, or a network.safetensors file, whose held-out images are then shown and whose scores must be equal",
+        "wrote, or a network.safetensors file, whose held-out images are then shown and whose scores must "
+        "be equal",
     )
     talking.add_argument(
         "--port", required=True, help="the board's serial port, such as /dev/ttyUSB0 or COM3"

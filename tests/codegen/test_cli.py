@@ -147,7 +147,7 @@ def test_help_teaches_by_an_example(
     for words in (
         "write Verilog, weight images, test vectors, manifest and report",
         "The same network and the same budget give the same bytes.",
-        "a recipe, a folder that training wrote, or a network.safetensors file",
+        "a recipe or its file, a folder that training wrote, or a network.safetensors file",
         "multiply-accumulate lanes at most",
         "images a second, reached with the fewest lanes",
         "as much as fits an FPGA, by an estimate: ecp5-25k, ecp5-45k, ecp5-85k",
