@@ -14,6 +14,7 @@ from .faults.cli import add_faults
 from .fpga.cli import add_bitstream, add_reload
 from .host.cli import add_host
 from .report import PAGE, tidy
+from .stages import fuse
 from .steps import Steps
 
 __all__ = ["main"]
@@ -42,12 +43,19 @@ def _add_build(commands: Any) -> None:
         "give the same bytes.",
     )
     add_build_arguments(building)
+    building.add_argument(
+        "--check", action="store_true", help="say whether every layer has an engine, and write nothing"
+    )
     building.set_defaults(run=_build)
 
 
 def _build(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     source = build_source(arguments)
+    if arguments.check:
+        stages = fuse(source.network)
+        console.print(f"{source.name} can be built: {len(stages)} engines", highlight=False, soft_wrap=True)
+        return 0
     folder = build_folder(arguments, source.name)
     budget = build_budget(arguments, source.network.macs)
     plan = build(source, folder, budget, Steps(console), force=arguments.force)

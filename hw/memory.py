@@ -56,7 +56,8 @@ module {ROM_MODULE} #(
     initial if (FILE != "") begin
         file = $fopen(PATH, "r");
         if (file == 0)
-            $fatal(1, "'%0s' must be there and is not; run in the folder of the build, or define INTANDEM_FOLDER", PATH);
+            $fatal(1, "'%0s' must be there and is not; %0s", PATH,
+                "run in the folder of the build, or define INTANDEM_FOLDER");
         bytes = $fseek(file, 0, 2) == 0 ? $ftell(file) : 0;
         $fclose(file);
         if (bytes != BYTES)

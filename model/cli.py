@@ -17,6 +17,7 @@ from codegen.places import NETWORK, RUNS, TEST_SET, check_ours, missing, network
 from codegen.program import COMMANDS, guarded, spelled, started_as
 from model import folder as folders
 from model import recipe as recipes
+from model.hardware import obstacle
 from model.health import EXAMINED, LayerHealth, examine
 from model.job import carry_out, default_threads
 from model.journal import Journal
@@ -107,6 +108,12 @@ Several processes, on one host or more, share each batch:
         help="of the CPU; bytes may differ with another number (default: all, 1 for images below 32x32)",
     )
     parser.add_argument("--force", action="store_true", help="train even if the same run is there already")
+    parser.add_argument(
+        "--for-hardware",
+        action="store_true",
+        help="stop before the first epoch if no hardware can be built of the network; without, that is said "
+        "and the training goes on",
+    )
     parser.set_defaults(
         run=_train,
         interrupted="no file is left half written. With --resume the same command goes on from the last "
@@ -198,13 +205,21 @@ def _carry_out(
 
     threads = options.threads or default_threads(recipe)
     settings = Settings(folder, options.resume, options.device, threads, options.teacher)
-    journal = Journal(Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0"))
+    first = os.environ.get("RANK", "0") == "0"
+    journal = Journal(Console(stderr=True, quiet=not first))
+    lacking = obstacle(recipe) if first else None
+    if lacking is not None:
+        if options.for_hardware:
+            raise UserError(f"hardware must be able to carry '{recipe.name}', and cannot: {lacking}")
+        journal.say(f"note: no hardware can be built of this network: {lacking}")
     run = carry_out(recipe, seed, options.data, journal, settings, digest)
     if run is not None:  # the first process tells for the rest
         _say(f"{recipe.name}, seed {seed}: {run.correct.images:,} held-out images")
         Console().print(_score_table(run.correct))
         _say(f"stage 2 changed {run.changed.share:.1%} of the hidden layers' {run.changed.of:,} weights")
         _say(f"{run.seconds:.0f} s; written to {folder}")
+    if lacking is not None:
+        _say(f"no hardware can be built of it: {lacking}")
     return 0
 
 

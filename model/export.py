@@ -35,7 +35,7 @@ from model.student import Hidden, Student
 def export(
     student: Student,
     name: str,
-    provenance: Provenance,
+    provenance: Provenance | None,
     classes: tuple[str, ...] = (),
     side: int | None = None,
 ) -> IntegerNetwork:

@@ -23,7 +23,7 @@ REPRODUCIBLE = (NETWORK, TEST_SET, TEACHER)
 """What the same digest, threads and machine give byte for byte; the others tell times too."""
 
 # They ask for runs and show them. No run imports them, so that other words in a table make no run an old one.
-ASKING = {"model/__main__.py", "model/cli.py", "model/results.py"}
+ASKING = {"model/__main__.py", "model/cli.py", "model/hardware.py", "model/results.py"}
 
 
 def run_digest(recipe: Recipe, seed: int, data: Path | None, teacher: Path | None) -> str:

@@ -113,7 +113,7 @@ def expected(target: Target) -> dict[str, Resources]:
 def section(done: Implementation, steps: Steps) -> Fpga:
     """What was reached, for the report of the build; ``steps`` are those of ``implement``."""
     estimates = expected(done.target)
-    rate = done.mhz * 1e6 / done.target.plan.cycles_per_image
+    rate, link = done.mhz * 1e6 / done.target.plan.cycles_per_image, done.target.link_images_per_second
     return Fpga(
         device=done.target.device.name,
         estimate=Estimate(estimates, sum(estimates.values(), Resources())),
@@ -124,6 +124,7 @@ def section(done: Implementation, steps: Steps) -> Fpga:
         clock_mhz=round(done.mhz, 3),
         seed=done.placement.seed,
         images_per_second=round(rate, 3),
+        link_images_per_second=None if link is None else round(link, 3),
         steps=tuple(steps.rows),
     )
 
@@ -168,6 +169,9 @@ def tables(done: Implementation) -> Iterator[Table]:
     rates.add_row(
         "speed", f"{plan.cycles_per_image:,.0f} cycles an image, {rate:,.0f} images/s at that clock"
     )
+    link = done.target.link_images_per_second
+    if link is not None:
+        rates.add_row("its link", f"{link:,.0f} images/s at most over the serial line, whatever the clock")
     rates.add_row(
         "for the area", f"{1000 * rate / done.placement.used.luts:,.0f} images/s for each 1,000 LUT4"
     )

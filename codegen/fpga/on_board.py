@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from codegen.host.board import BAUD, BITS_PER_BYTE
 from codegen.plan import Plan
 
 from .board_top import GENERATOR, BoardTop
@@ -47,6 +48,11 @@ class OnBoard(Target):
         top = BoardTop(self.board, self.system, first)
         files = self.board.platform().prepare(top, self.top, emit_src=False).files
         return {name: text if isinstance(text, str) else text.decode() for name, text in files.items()}
+
+    @property
+    def link_images_per_second(self) -> float:
+        shape = self.system.shape
+        return BAUD / BITS_PER_BYTE / max(shape.request_bytes, shape.reply_bytes)
 
     def layer_of(self, cell: str) -> str:
         if cell.startswith(_ACCELERATOR):

@@ -49,6 +49,12 @@ class Target(ABC):
     def layer_of(self, cell: str) -> str:
         """The layer that a cell of this name belongs to, or what else it is there for."""
 
+    @property
+    def link_images_per_second(self) -> float | None:
+        """What its link to a host carries at most, an image one way while a result goes the other; ``None``
+        without a link."""
+        return None
+
     @abstractmethod
     def place(
         self, netlist: Netlist, build: Path, mhz: float, seeds: Sequence[int] = (1,)

@@ -15,10 +15,10 @@ from hw.link.protocol import CLASS_BYTES, Fault, Reply, Request
 from .frames import Frame, FrameReader, encode
 from .identity import Identity
 
-__all__ = ["BAUD", "Answer", "Board", "Line"]
+__all__ = ["BAUD", "BITS_PER_BYTE", "Answer", "Board", "Line"]
 
-BAUD = 1_000_000
-"""Bits a second on the line, ten for a byte."""
+BAUD, BITS_PER_BYTE = 1_000_000, 10
+"""Bits a second on the line, and those of a byte with its start and stop bit."""
 
 _WINDOW = 2
 """Images on their way at a time: as many as the board has places for."""
@@ -122,7 +122,7 @@ class Board:
             )
         self.repeated += asked.tries > 0
         asked.tries += 1
-        asked.deadline = time.monotonic() + self.timeout + _WINDOW * len(asked.content) * 10 / BAUD
+        asked.deadline = time.monotonic() + self.timeout + _WINDOW * len(asked.content) * BITS_PER_BYTE / BAUD
         self.line.write(asked.content)
 
     def _replies(self) -> Iterator[Frame]:

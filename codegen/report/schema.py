@@ -114,6 +114,7 @@ class Fpga:
     clock_mhz: float
     seed: int
     images_per_second: float
+    link_images_per_second: float | None
     steps: tuple[Step, ...]
 
 

@@ -13,6 +13,7 @@ HEADER = 2
 """Bytes before a frame's payload: its kind, and a number that the answer repeats."""
 TRAILER = 2
 """Bytes behind it: the checksum."""
+_FLAGS = 2
 CLASS_BYTES = 2
 """Bytes of a class, the highest first, behind the scores."""
 
@@ -50,6 +51,16 @@ class LinkShape:
     count: int
     shape: Shape
     identity: bytes
+
+    @property
+    def request_bytes(self) -> int:
+        """Bytes on the line to ask for an image's class, if none of them needs an escape."""
+        return _FLAGS + HEADER + self.image_bytes + TRAILER
+
+    @property
+    def reply_bytes(self) -> int:
+        """Bytes on the line of the answer, if none of them needs an escape."""
+        return _FLAGS + HEADER + self.count * self.score_bytes + CLASS_BYTES + TRAILER
 
     @property
     def score_bytes(self) -> int:

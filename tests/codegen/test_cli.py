@@ -156,6 +156,14 @@ def test_help_teaches_by_an_example(
         assert words in told
 
 
+def test_a_check_writes_nothing(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    said = build(folder, "tiny_w3a2", "--check")
+    assert (said.returncode, said.stdout) == (0, "")
+    assert said.stderr.splitlines()[-1] == "tiny can be built: 3 engines"
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_build_says_what_it_made_and_where(folder: Path, tmp_path: Path) -> None:
     first = build(folder, "tiny_w3a2", "--lanes", "8", "--out", str(tmp_path / "out"))
     assert first.returncode == 0 and first.stdout == ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codegen.program import spelled
-from codegen.report.schema import Cycles, Report
+from codegen.report.schema import Cycles, Fpga, Report
 
 from . import charts, tables
 from .markup import NOTHING, Markup, element, exact, percent, whole
@@ -100,7 +100,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "images a second", NOTHING, "not placed on a device yet"
     else:
         yield "clock", f"{fpga.clock_mhz:.1f} MHz", f"{fpga.device}, as nextpnr estimates it"
-        yield "images a second", f"{fpga.images_per_second:,.0f}", "back to back at that clock"
+        yield "images a second", f"{fpga.images_per_second:,.0f}", f"back to back at that clock{_link(fpga)}"
 
 
 def _figure(name: str, value: str, how: str) -> Markup:
@@ -140,8 +140,14 @@ def _device(report: Report) -> Iterator[Markup]:
     clock = f"{fpga.clock_mhz:.1f} MHz on {fpga.device}, as nextpnr estimates it"
     rate, luts = fpga.images_per_second, fpga.placed.luts
     per_area = f", {1000 * rate / luts:,.0f} for each 1,000 LUT4" if luts else ""
-    yield element("p", f"{clock}: {rate:,.0f} images a second{per_area}.")
+    yield element("p", f"{clock}: {rate:,.0f} images a second{per_area}{_link(fpga)}.")
     yield tables.resources(report, fpga)
+
+
+def _link(fpga: Fpga) -> str:
+    """What reaches a board over its serial line, if it has one."""
+    rate = fpga.link_images_per_second
+    return "" if rate is None else f"; its serial line carries {rate:,.0f}"
 
 
 def _counted(images: int) -> str:

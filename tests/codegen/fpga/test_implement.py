@@ -14,10 +14,13 @@ from codegen import build as building
 from codegen import cli
 from codegen.files import encoded
 from codegen.fpga import cli as placing
+from codegen.fpga.boards import find_board
 from codegen.fpga.devices import Resources, find_device
 from codegen.fpga.implement import Implementation, section, tables
+from codegen.fpga.on_board import OnBoard
 from codegen.fpga.placement import Placement
 from codegen.fpga.target import Alone, Target
+from codegen.host.frames import Frame, encode
 from codegen.ir import TestSet, save, save_test_set
 from codegen.report import Report, change_report, read_report
 from codegen.steps import Steps
@@ -79,11 +82,23 @@ def test_the_section_of_the_report() -> None:
         "clock_mhz": 123.44,
         "seed": 1,
         "images_per_second": 428_611.111,  # 123.44 MHz / 288 cycles
+        "link_images_per_second": None,
         "steps": None,
     }
     assert [(row["name"], set(row)) for row in told["steps"]] == [
         ("place", {"name", "seconds", "peak_rss_bytes"})
     ]
+
+
+def test_a_board_has_the_rate_of_its_link_too() -> None:
+    """A request of 64 codes is longer than a reply of ten scores, of 3 bytes each, and a class."""
+    target, console = OnBoard(plan_of(digits(), 80), find_board("ulx3s")), Console(file=StringIO(), width=100)
+    request, reply = encode(Frame(2, 0, bytes(64))), encode(Frame(2, 0, bytes(10 * 3 + 2)))
+    assert (target.system.shape.request_bytes, target.system.shape.reply_bytes) == (len(request), len(reply))
+    done = implemented(target, Path(), 150, quiet())
+    assert section(done, quiet()).link_images_per_second == round(1_000_000 / 10 / len(request), 3)
+    console.print(*tables(done))
+    assert "│ 1,429 images/s at most over the serial line, whatever the clock" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_slow_networks_have_a_rate_for_their_area_too() -> None:

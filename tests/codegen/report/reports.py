@@ -73,6 +73,7 @@ def placed(told: Json) -> Json:
         "clock_mhz": 123.44,
         "seed": 1,
         "images_per_second": 642_687.4,
+        "link_images_per_second": None,
         "steps": [{"name": "place", "seconds": 88.8, "peak_rss_bytes": 444_000_000}],
     }
     return told

@@ -203,6 +203,13 @@ def test_the_table_of_a_device_is_the_reports() -> None:
     )
 
 
+def test_a_board_has_two_rates() -> None:
+    told = placed(report_of(digits(), 80))
+    assert "serial line" not in html(told)
+    told["fpga"]["link_images_per_second"] = 1428.571
+    assert html(told).count("its serial line carries 1,429") == 2
+
+
 def test_steps_of_the_run_and_of_place_and_route() -> None:
     page = read(html(whole()))
     assert [[cell for cell in row if cell] for row in table(page, "Time and memory")] == [
