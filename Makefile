@@ -20,6 +20,12 @@ WRITE ?=
 OURS := model hw codegen sim tests
 PY := .venv/bin/python
 READY := .venv/.ready
+PIP := PYTHONUNBUFFERED=1 $(PY) -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+# One line for each package that pip has fetched, and what it is at.
+SHOWN := | awk '/^ *(Downloading|Using cached) / { sub(/-(py|cp)[0-9].*/, "", $$2); print "         " $$2, $$3, $$4; fflush() } \
+    /^Installing collected/ { print "         unpacking " NF - 3 " packages"; fflush() }'
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 APT := sudo apt install python3 python3-venv libpython3.11 g++ make
 stop = { echo "error: $(1); on Debian 12: $(APT)" >&2; exit 2; }
 
@@ -83,10 +89,10 @@ $(READY): pyproject.toml constraints.txt
 	@test -e $@ || { echo "venv     .venv, $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
 	@rm -f $@
 	@echo "install  the pinned packages (a few minutes the first time)"
-	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt setuptools
-	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt \
-	    --no-build-isolation -e '.[train,sim,fpga,dev]'
+	@$(PIP) setuptools $(SHOWN)
+	@$(PIP) --no-build-isolation -e '.[train,sim,fpga,dev]' $(SHOWN)
 	@$(PY) -m sim.verilator
+	@$(PY) -m codegen.fpga.tools
 	@touch $@
 
 clean: ## remove what was built (build/); trained networks in runs/ stay
