@@ -65,5 +65,8 @@ def judge(folder: Path) -> dict[str, object]:
         "stuck": stuck if missing else "",
         "broken": [name for name, state in states.items() if state[2]],
         "values": [[found.layer, found.message, found.count] for found in compare(record, expectations)],
-        "cycles": [[found.layer, found.message, found.count] for found in compare_cycles(record, predicted)],
+        "cycles": [
+            [found.layer, found.message, found.count]
+            for found in compare_cycles(record, predicted, stalled=orders["stalled"])
+        ],
     }

@@ -112,13 +112,14 @@ class VerilatorBench:
         expectations: Sequence[Expectation] = (),
         predicted: Mapping[str, Sequence[int]] | None = None,
     ) -> Run:
-        """As ``run``; the simulation itself compares with ``expectations`` and ``predicted``."""
+        """As ``run``; the simulation itself compares with ``expectations`` and with the cycles ``predicted``
+        without stalls: with stalls none may be earlier."""
         directory = self.compile()
         with scratch(self.folder / "sim") as place:
             (place / "rom").symlink_to("../rom")
             for name, beats in feeds.items():
                 (place / f"{name}.in").write_bytes(lines(self._port(name).format.to_hex(beats)))
-            self._write_orders(place, expected, expectations, predicted or {})
+            self._write_orders(place, expected, expectations, predicted or {}, stall.probability > 0)
             plusargs = [
                 f"+stall={round(stall.probability * 2**32)}",
                 f"+stall_seed={stall.seed}",
@@ -141,6 +142,7 @@ class VerilatorBench:
         expected: Mapping[str, int],
         expectations: Sequence[Expectation],
         predicted: Mapping[str, Sequence[int]],
+        stalled: bool,
     ) -> None:
         for expectation in expectations:
             np.save(folder / f"{expectation.stream}.expected.npy", expectation.values)
@@ -154,6 +156,7 @@ class VerilatorBench:
             "expected": dict(expected),
             "expectations": [[expectation.stream, expectation.layer] for expectation in expectations],
             "predicted": list(predicted),
+            "stalled": stalled,
         }
         (folder / "orders.json").write_text(json.dumps(orders))
 

@@ -100,6 +100,20 @@ def test_stalls_change_no_value(built: Built, stall: Stall) -> None:
     assert outcome.image_ends[-1] > outcome.prediction.outputs[-1]
 
 
+def test_with_stalls_every_stream_has_its_beats_and_none_is_early(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The streams that mark the first step of each window too, which carry no values to compare."""
+    prediction = built.plan.predict(IMAGES)
+    prediction.layers[1].starts[7] += 10**6
+    prediction.layers[2].starts.append(10**6)
+    monkeypatch.setattr(Plan, "predict", lambda self, images: prediction)
+    found = built.run(Stall(0.3, 3)).verdict.cycles
+    assert [difference.layer for difference in found] == ["start_conv2", "start_pool"]
+    assert found[0].message.startswith("beat 7: predicted at the earliest in cycle 1000")
+    assert found[1].message.endswith(f"beats, got {len(prediction.layers[2].starts) - 1}")
+
+
 def test_a_flipped_weight_is_found(built: Built, tmp_path: Path) -> None:
     broken = built.copied(tmp_path / "build")
     rom = broken.folder / "rom" / "conv2.pe3.lane0.hex"

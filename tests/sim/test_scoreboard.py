@@ -63,3 +63,15 @@ def test_cycles_must_be_those_predicted() -> None:
     message = "beat 10: predicted in cycle 29, moved in cycle 30"
     assert compare_cycles(run, {"s": late}) == [Difference("s", message, 1)]
     assert compare_cycles(run, {"s": right[:-1]}) == [Difference("s", "predicted 35 beats, got 36", 1)]
+
+
+def test_where_streams_pause_beats_may_be_late_but_not_early() -> None:
+    run = record(VALUES)
+    right = [3 * beat for beat in range(36)]
+    assert compare_cycles(run, {"s": [cycle - cycle % 7 for cycle in right]}, stalled=True) == []
+    early = [*right[:10], right[10] + 1, *right[11:]]
+    message = "beat 10: predicted at the earliest in cycle 31, moved in cycle 30"
+    assert compare_cycles(run, {"s": early}, stalled=True) == [Difference("s", message, 1)]
+    assert compare_cycles(run, {"s": right[:-1]}, stalled=True) == [
+        Difference("s", "predicted 35 beats, got 36", 1)
+    ]

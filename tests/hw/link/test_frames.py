@@ -110,6 +110,14 @@ def test_a_byte_lost_on_the_line_spoils_its_frame_alone() -> None:
     assert [good for _, good in receive(line, frozenset({4}))] == [False, True]
 
 
+def test_a_frame_of_broken_bytes_alone_is_one_and_no_good_one() -> None:
+    """So that the host hears of it at once, and need not wait until its time is up."""
+    line = bytes([FLAG, 1, 2, 3, FLAG, FLAG]) + encode(Frame(1, 3))
+    (content, good), last = receive(line, frozenset({1, 2, 3}))
+    assert (content, good) == (b"", False)
+    assert last[1] and last[0][:2] == bytes([1, 3])
+
+
 def test_nothing_between_flags_is_no_frame_and_an_escape_before_a_flag_no_good_one() -> None:
     assert receive(bytes([FLAG] * 5)) == []
     whole = encode(Frame(1, 0))
