@@ -153,7 +153,7 @@ def noticed(clone: Path, place: Place) -> str | None:
     for tests in (near, ("tests",)):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
         done = subprocess.run([*command, *tests], cwd=clone, capture_output=True, text=True, check=False)
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))]
         if done.returncode:
             return failed[0].split(" - ")[0] if failed else f"pytest ended with {done.returncode}"
     return None

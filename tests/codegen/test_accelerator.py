@@ -63,7 +63,7 @@ def assert_equal_to_trace(network: IntegerNetwork, plan: Plan, images: np.ndarra
 
 def assert_on_time(plan: Plan, images: int, record: Record) -> None:
     for name, cycles in predicted_cycles(plan, plan.predict(images)).items():
-        assert record[name].cycles.tolist() == cycles, name
+        assert record[name].cycles.tolist() == list(cycles), name
 
 
 def images_of(network: IntegerNetwork, seed: int) -> np.ndarray:

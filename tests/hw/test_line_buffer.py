@@ -105,7 +105,7 @@ def check(g: WindowGeometry, bits: int, maps: NDArray[np.int64], hindrance: floa
 def predicted_starts(g: WindowGeometry, images: int) -> list[int]:
     """The cycle model's claim for a line buffer that always has room."""
     timing = LayerTiming(g, 1, Reservation(g.repeats, 1, 1), LineBuffer.latency, fifo_depth=1 << 40)
-    return predict([timing], images).layers[0].starts
+    return predict([timing], images).layers[0].starts.tolist()
 
 
 def maps_for(g: WindowGeometry, seed: int) -> tuple[int, NDArray[np.int64]]:
