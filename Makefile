@@ -17,6 +17,8 @@ DATA ?=
 ## a document to put the tables of results-* into as well, for those who keep it: docs/results.md
 WRITE ?=
 
+# On all cores; the tests of a file stay together, for what they share.
+PYTEST = $(PY) -m pytest -n auto --maxprocesses 8 --dist loadscope
 OURS := model hw codegen sim tests
 PY := .venv/bin/python
 READY := .venv/.ready
@@ -52,11 +54,11 @@ sim-board: $(READY) ## simulate a whole board with NET on it; the host program s
 
 test: lint ## lint, types and the quick tests
 	@echo "test     quick tests"
-	@$(PY) -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-full: lint ## lint, types and every test
 	@echo "test     all tests"
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 lint: $(READY) ## ruff and mypy
 	@echo "lint     ruff"

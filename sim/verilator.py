@@ -27,7 +27,9 @@ import find_libpython
 from codegen.errors import UserError
 from codegen.files import digest_of, made, user_cache, write_atomically
 
-CACHE = Path("build/verilator")  # compiled simulations, by the content of what they were compiled from
+CACHE = (
+    "INTANDEM_SIMULATIONS"  # in the environment: where compiled simulations are kept, not in build/verilator
+)
 _FATAL = "%Fatal:"
 UNIT_BYTES = 200_000  # of generated C++: a smaller unit spends its time reading headers
 
@@ -81,7 +83,7 @@ def simulator(
     """
     versions = [importlib.metadata.version(package) for package in ("verilator", "cocotb")]
     key = digest_of([top, dict(texts), [*options], [*flags], versions], sources)
-    folder = CACHE / f"{name}-{key[:16]}"
+    folder = Path(os.environ.get(CACHE) or "build/verilator") / f"{name}-{key[:16]}"
 
     def make(new: Path) -> None:
         for file, text in texts.items():

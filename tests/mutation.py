@@ -150,10 +150,23 @@ def drawn(seed: int, count: int) -> list[Place]:
 def noticed(clone: Path, place: Place) -> str | None:
     """The first test that fails with the mutant in the clone, or None."""
     near = next(tests for folder, tests in NEAR.items() if place.file.startswith(f"{folder}/"))
-    for tests in (near, ("tests",)):
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    for tests, how in ((near, []), (("tests",), ["-n", "auto", "--dist", "loadscope"])):
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-m",
+            "not slow",
+            *how,
+            "-p",
+            "no:cacheprovider",
+        ]
         done = subprocess.run([*command, *tests], cwd=clone, capture_output=True, text=True, check=False)
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))]
+        failed = [
+            line for line in done.stdout.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))
+        ]
         if done.returncode:
             return failed[0].split(" - ")[0] if failed else f"pytest ended with {done.returncode}"
     return None

@@ -42,6 +42,7 @@ def test_hardware_gives_what_training_measured(folder: Path) -> None:
     assert all(told["accuracy"][who]["correct"] > 0.8 * IMAGES for who in ("teacher", "student", "hardware"))
 
 
+@pytest.mark.slow
 def test_two_builds_have_the_same_bytes(folder: Path) -> None:
     for name in ("a", "b"):
         assert command(folder, "codegen", "build", "short", "--out", f"build/{name}").returncode == 0

@@ -15,7 +15,12 @@ from ..commands import command
 
 
 @pytest.mark.parametrize(
-    ("name", "lanes"), [("alexnet_w8a8", 1024), ("alexnet_w8a8", 2048), ("vgg_small_w1a1", 2273)]
+    ("name", "lanes"),
+    [
+        pytest.param("alexnet_w8a8", 1024, marks=pytest.mark.slow),
+        pytest.param("alexnet_w8a8", 2048, marks=pytest.mark.slow),
+        ("vgg_small_w1a1", 2273),
+    ],
 )
 def test_lanes_are_used_close_to_the_limit(name: str, lanes: int) -> None:
     plan = make_plan(find_network(name), Budget(lanes=lanes), Steps(Console(quiet=True)))

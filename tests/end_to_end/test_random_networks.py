@@ -26,17 +26,17 @@ from codegen.plan import Plan, requantise_forms, size
 from codegen.stages import MatrixVectorStage, PoolStage, fuse
 from codegen.verilog import ROM_FILE, ROM_SOURCE, verilog_text
 from hw.timing import matrix_vector_timing
-from sim import verilator
 from sim.ports import NO_STALL, Stall, stream_ports
 from sim.run import predicted_cycles
 from sim.scoreboard import Expectation
+from sim.verilator import CACHE
 from sim.verilator_bench import Verdict, VerilatorBench
 
 from ..networks import WIDE, random_chain
 
 TOP = "several"
-TOGETHER = 12
-GROUPS = 17
+TOGETHER = 6
+GROUPS = 34
 IMAGES = 2
 
 
@@ -159,7 +159,7 @@ def test_networks_are_equal_under_stalls_and_on_time_without(
     group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Group ``g`` is seeds ``g * TOGETHER`` and the following; a failing layer bears its seed in its name."""
-    monkeypatch.setattr(verilator, "CACHE", tmp_path / "models")
+    monkeypatch.setenv(CACHE, str(tmp_path / "models"))
     cases = [Case(group * TOGETHER + k) for k in range(TOGETHER)]
     bench = bench_around(cases, tmp_path)
     for stall in (Stall(0.05 + group % 8 / 10, group), NO_STALL):

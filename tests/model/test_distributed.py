@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from model.recipe import shipped
@@ -33,6 +34,7 @@ def correct(folder: Path) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 def test_two_processes_reach_the_accuracy_of_one(tmp_path: Path) -> None:
     recipe(tmp_path, "epochs = 15", "epochs = 2")
     for out, processes in (("one", False), ("two", True)):
@@ -46,6 +48,7 @@ def test_two_processes_reach_the_accuracy_of_one(tmp_path: Path) -> None:
     assert two["network"] == two["student"]
 
 
+@pytest.mark.slow
 def test_they_compute_the_same_but_for_rounding(tmp_path: Path) -> None:
     """One epoch without quantisers, whose steps would make much of the last bit of a sum."""
     recipe(tmp_path, "schedule = { epochs = 80,", "schedule = { epochs = 0,")
@@ -64,6 +67,7 @@ def test_they_compute_the_same_but_for_rounding(tmp_path: Path) -> None:
     assert not all(np.array_equal(two[name], one[name]) for name in one)  # they did share the work
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     recipe(tmp_path, "batch = 64", "batch = 65")
     said = train(tmp_path, "two", processes=True)

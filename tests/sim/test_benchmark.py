@@ -9,7 +9,7 @@ from codegen.fold import fold
 from codegen.plan import requantise_forms, size
 from codegen.stages import fuse
 from sim.benchmark import losses
-from tests.networks import digits, random_chain
+from tests.networks import digits, random_chain, tiny
 
 from ..commands import command
 
@@ -57,7 +57,7 @@ def test_a_value_that_is_not_equal_is_said_with_status_1(
     )
     from codegen.ir import save
 
-    save(digits(), tmp_path / "network.safetensors")
+    save(tiny(), tmp_path / "network.safetensors")
     (tmp_path / "breaks.py").write_text(script)
     paths = f"{Path(__file__).parents[2]}:{tmp_path}"
     said = command(

@@ -76,6 +76,7 @@ def test_a_netlist_that_is_up_to_date_is_not_made_again(folder: Path) -> None:
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_wrong_cell_is_found(folder: Path) -> None:
     """One table of the netlist is turned round: the comparison must say so."""
     place = folder / "build" / "mixed" / "ecp5-85k"

@@ -10,7 +10,7 @@ from cocotb_tools.runner import get_runner
 
 from codegen.errors import UserError
 from sim import verilator
-from sim.verilator import launcher, simulator, verilate
+from sim.verilator import CACHE, launcher, simulator, verilate
 
 COUNTER = """
 `ifdef WIDE
@@ -66,7 +66,7 @@ def compiled(folder: Path, *options: str) -> Path:
 def test_a_simulation_is_compiled_once_and_anew_when_it_changes_or_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verilator, "CACHE", tmp_path / "models")
+    monkeypatch.setenv(CACHE, str(tmp_path / "models"))
     program = compiled(tmp_path) / "counter"
     content, inode = program.read_bytes(), program.stat().st_ino
     assert compiled(tmp_path) == program.parent and program.stat().st_ino == inode
@@ -76,6 +76,7 @@ def test_a_simulation_is_compiled_once_and_anew_when_it_changes_or_is_damaged(
     assert program.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_damaged_runtime_library_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     build(tmp_path)

@@ -93,7 +93,7 @@ def test_the_section_of_the_report() -> None:
 def test_a_board_has_the_rate_of_its_link_too() -> None:
     """A request of 64 codes is longer than a reply of ten scores, of 3 bytes each, and a class."""
     target, console = OnBoard(plan_of(digits(), 80), find_board("ulx3s")), Console(file=StringIO(), width=100)
-    target.system.elaborate(None)  # Amaranth warns of what is made and never used
+    assert target.design  # Amaranth warns of what is made and never used
     request, reply = encode(Frame(2, 0, bytes(64))), encode(Frame(2, 0, bytes(10 * 3 + 2)))
     assert (target.system.shape.request_bytes, target.system.shape.reply_bytes) == (len(request), len(reply))
     done = implemented(target, Path(), 150, quiet())
