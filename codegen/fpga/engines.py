@@ -10,6 +10,7 @@ from amaranth.hdl import Signal, Value
 from rich.console import Console
 from rich.table import Table
 
+from codegen.files import held
 from codegen.program import guarded
 from codegen.steps import Steps
 from codegen.verilog import ROM_FILE, ROM_SOURCE
@@ -36,11 +37,12 @@ def measure(bits: int, pe: int, simd: int, device: Device) -> tuple[Resources, f
     Raises ``UserError`` if a tool fails or the device is too small.
     """
     name, top = f"w{bits}a{bits}", "engine"
-    PLACE.mkdir(parents=True, exist_ok=True)
-    (PLACE / ROM_FILE).write_text(ROM_SOURCE)
-    netlist = synthesise(_design(bits, pe, simd, top), top, device, PLACE, name)
-    taken = resources(netlist, list(netlist.cells.values()))
-    return taken, place_alone(netlist, device, PLACE, name, _MHZ).mhz
+    with held(PLACE):
+        PLACE.mkdir(parents=True, exist_ok=True)
+        (PLACE / ROM_FILE).write_text(ROM_SOURCE)
+        netlist = synthesise(_design(bits, pe, simd, top), top, device, PLACE, name)
+        taken = resources(netlist, list(netlist.cells.values()))
+        return taken, place_alone(netlist, device, PLACE, name, _MHZ).mhz
 
 
 def _design(bits: int, pe: int, simd: int, top: str) -> str:
